@@ -1,0 +1,296 @@
+"""Normalization: by given statistics, by the batch's own, and with running ones."""
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from evenkeel import autograd
+from evenkeel.errors import BadOption, NoStatistics, OneValuePerChannel
+from evenkeel.functional.statistics import Moments, all_finite, var_unbiased
+from evenkeel.kernels import KERNELS, Call, choose
+from evenkeel.kernels.activations import finish
+from evenkeel.views import (
+    Axes,
+    axes_of,
+    channels_back,
+    channels_second,
+    check_broadcast,
+    check_float,
+    check_like,
+    check_not_empty,
+    check_vector,
+    statistics_dtype,
+)
+
+
+def batch_normalization(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    offset: Tensor | None,
+    scale: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Normalize by given statistics; everything broadcasts against ``x``.
+
+    Math:    y = scale · (x − mean) / √(variance + eps) + offset
+    Shapes:  mean, variance, offset, scale broadcast to x from the right, as NumPy's rules say
+    Dtypes:  computed in f32 (f64 for f64), returned in the dtype of x
+    Error:   f32: 4 ulp of |y| + |mean|/√(variance + eps), the rounding of mean itself included
+    Raises:  BadDtype, BadShape, BadOption for a negative eps
+    Source:  tf.nn.batch_normalization, which works in the dtype of x throughout
+
+    >>> x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    >>> mean, var = x.mean(0), x.var(0, correction=0)
+    >>> batch_normalization(x, mean, var, None, None, 0.0)
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
+    """
+    check_float(x)
+    _check_eps(eps)
+    for name, operand in (
+        ("mean", mean),
+        ("variance", variance),
+        ("offset", offset),
+        ("scale", scale),
+    ):
+        if operand is not None:
+            check_broadcast(operand, x, name)
+    dtype = statistics_dtype(x)
+    rstd = (variance.to(dtype) + eps).rsqrt()
+    y = (x.to(dtype) - mean.to(dtype)) * (rstd if scale is None else rstd * scale.to(dtype))
+    y = y if offset is None else y + offset.to(dtype)
+    return y.to(x.dtype)
+
+
+def fused_batch_norm(
+    x: Tensor,
+    scale: Tensor | None,
+    offset: Tensor | None,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+    *,
+    eps: float = 1e-3,
+    training: bool = True,
+    channel_axis: Axes = 1,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalization in one call, with the statistics it used.
+
+    Math:    y = activation(scale · (x − m) / √(v + eps) + offset + residual)
+             training:  m, v the batch's mean and biased variance
+             inference: m, v the given ``mean`` and ``variance``
+    Shapes:  x any, C at ``channel_axis`` (several axes: one parameter for each of their positions);
+             scale, offset, mean, variance [C]; residual as x
+    Returns: y, batch_mean [C], batch_var [C]: the variance with Bessel's correction n/(n − 1), the
+             variance itself when n = 1; in inference the given mean and variance.
+             They carry no gradient: use ``moments`` where one is needed.
+    Dtypes:  y as x; statistics f32 (f64 for f64)
+    Raises:  BadDtype, BadAxis, BadShape, EmptyBatch, BadOption, UnknownName (activation)
+    Source:  tf.nn.fused_batch_norm; eps below 1.001e-5, which TensorFlow raises silently, is kept
+
+    >>> y, mean, var = fused_batch_norm(torch.tensor([[1.0], [3.0]]), None, None, eps=0.0)
+    >>> y.flatten(), mean, var
+    (tensor([-1.,  1.]), tensor([2.]), tensor([2.]))
+    """
+    _check_options(training, mean, variance, eps)
+    if training:
+        y, stats = normalize_by_batch(
+            x,
+            scale,
+            offset,
+            eps=eps,
+            channel_axis=channel_axis,
+            activation=activation,
+            residual=residual,
+        )
+        return y, stats.mean, var_unbiased(stats)
+    y = normalize_by(
+        x,
+        mean,  # type: ignore[arg-type]  # _check_options made sure
+        variance,  # type: ignore[arg-type]
+        scale,
+        offset,
+        eps=eps,
+        channel_axis=channel_axis,
+        activation=activation,
+        residual=residual,
+    )
+    return y, mean, variance  # type: ignore[return-value]
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+    channel_axis: Axes = 1,
+) -> Tensor:
+    """Batch normalization with running statistics, which training moves in place.
+
+    Math:    as ``fused_batch_norm``; training also sets
+             running ← (1 − momentum) · running + momentum · batch, the variance with n/(n − 1)
+    Shapes:  x any, C at ``channel_axis``; vectors [C]
+    Policy:  a batch whose statistics are not finite leaves the running ones as they were
+    Raises:  as ``fused_batch_norm``; OneValuePerChannel in training when n = 1, NoStatistics in
+             inference without running statistics
+    Source:  torch.nn.functional.batch_norm, which lets NaN into the running statistics
+
+    >>> running_mean, running_var = torch.zeros(1), torch.ones(1)
+    >>> x = torch.tensor([[1.0], [3.0]])
+    >>> batch_norm(x, running_mean, running_var, training=True, momentum=0.5).shape
+    torch.Size([2, 1])
+    >>> running_mean, running_var
+    (tensor([1.]), tensor([1.5000]))
+    """
+    _check_eps(eps)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise NoStatistics(
+                "inference needs running statistics",
+                got=f"running_mean {_given(running_mean)}, running_var {_given(running_var)}",
+                do="give both, or training=True to normalize by the batch",
+            )
+        return normalize_by(
+            x,
+            running_mean,
+            running_var,
+            weight,
+            bias,
+            eps=eps,
+            channel_axis=channel_axis,
+            activation=activation,
+            residual=residual,
+        )
+    check_several(x, channel_axis)
+    y, stats = normalize_by_batch(
+        x,
+        weight,
+        bias,
+        eps=eps,
+        channel_axis=channel_axis,
+        activation=activation,
+        residual=residual,
+    )
+    sane = all_finite(stats)
+    for running, batch in ((running_mean, stats.mean), (running_var, var_unbiased(stats))):
+        if running is not None:
+            new = blend(running.detach(), batch, float(momentum))
+            running.detach().copy_(torch.where(sane, new, running.detach()))
+    return y
+
+
+def normalize_by_batch(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    channel_axis: Axes = 1,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+) -> tuple[Tensor, Moments]:
+    """Normalize by the batch's own statistics; also those: mean, biased var [C], without gradient."""
+    check_float(x)
+    axes = axes_of(channel_axis, x.ndim)
+    sizes = _check_operands(x, axes, (weight, bias), residual)
+    check_not_empty(x, axes)
+    rows = channels_second(x, axes)
+    y, mean, var = autograd.train(rows, _flat(weight, x), _flat(bias, x), eps)
+    y = finish(channels_back(y, axes, x.shape), residual, activation)
+    return y, Moments(mean.view(sizes), var.view(sizes), rows.numel() // rows.shape[1])
+
+
+def normalize_by(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    eps: float,
+    channel_axis: Axes = 1,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """Normalize by given statistics [C]."""
+    check_float(x)
+    axes = axes_of(channel_axis, x.ndim)
+    sizes = _check_operands(x, axes, (weight, bias), residual)
+    check_vector(mean, sizes, "mean")
+    check_vector(var, sizes, "variance")
+    rows = channels_second(x, axes)
+    vectors = (_flat(v, x) for v in (mean, var, weight, bias))
+    y = choose(KERNELS["normalize"], Call.of(rows)).run(rows, *vectors, eps)
+    return finish(channels_back(y, axes, x.shape), residual, activation)
+
+
+def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
+    """Running + weight · (batch − running): the new running statistic.
+
+    >>> blend(torch.tensor(0.0), torch.tensor(10.0), 0.1)
+    tensor(1.)
+    """
+    new = batch.to(running.dtype)
+    return torch.lerp(running, new, weight if isinstance(weight, float) else weight.to(new))
+
+
+def check_several(x: Tensor, channel_axis: Axes) -> None:
+    """Raise OneValuePerChannel when training statistics would be those of a single value."""
+    axes = axes_of(channel_axis, x.ndim)
+    if x.numel() == prod(x.shape[axis] for axis in axes) > 0:
+        raise OneValuePerChannel(
+            "training needs more than one value for each channel",
+            got=f"x of shape {list(x.shape)}, channel axes {list(axes)}: one value each",
+            do="use a larger batch (drop_last=True in the loader), or eval() to use running statistics",
+        )
+
+
+def _flat(vector: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if vector is None else vector.to(statistics_dtype(x)).flatten()
+
+
+def _given(value: Tensor | None) -> str:
+    return "None" if value is None else "given"
+
+
+def _check_operands(
+    x: Tensor,
+    axes: tuple[int, ...],
+    vectors: tuple[Tensor | None, Tensor | None],
+    residual: Tensor | None,
+) -> tuple[int, ...]:
+    sizes = tuple(x.shape[a] for a in axes)
+    check_vector(vectors[0], sizes, "scale")
+    check_vector(vectors[1], sizes, "offset")
+    if residual is not None:
+        check_like(residual, x, "residual")
+    return sizes
+
+
+def _check_eps(eps: float) -> None:
+    if not eps >= 0:
+        raise BadOption(
+            "eps must be 0 or positive", got=eps, do="use 1e-5, or 1e-3 as in tf.layers"
+        )
+
+
+def _check_options(
+    training: bool, mean: Tensor | None, variance: Tensor | None, eps: float
+) -> None:
+    _check_eps(eps)
+    if training != (mean is None and variance is None) or (mean is None) != (variance is None):
+        raise BadOption(
+            "training takes the batch's statistics, inference the given ones",
+            got=f"training={training}, mean {_given(mean)}, variance {_given(variance)}",
+            do="give both mean and variance with training=False, and neither with training=True",
+        )

@@ -1,0 +1,1 @@
+"""Statistics of a batch and normalization by them, in one call."""

@@ -1,0 +1,1 @@
+"""Mean and biased variance over axes."""

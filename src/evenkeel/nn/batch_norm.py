@@ -1,0 +1,375 @@
+"""BatchNorm1d, BatchNorm2d, BatchNorm3d: torch's classes, and what torch's classes lack."""
+
+import warnings
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from evenkeel.errors import BadOption, Misread, NonFiniteBatch
+from evenkeel.functional import batch_normalization, weighted_moments
+from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
+from evenkeel.functional.statistics import Moments
+from evenkeel.kernels.activations import finish
+from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, commit
+from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
+from evenkeel.views import Axes, axes_of, check_like
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalization of input of any rank from 2 on; the base of the numbered classes.
+
+    Math:    training:  y = activation(weight · (x − m) / √(v + eps) + bias + residual) with m, v the
+             batch's mean and biased variance over all axes but the channels'; then
+             running ← (1 − momentum) · running + momentum · batch, whose variance is
+             v·n/(n − 1) with ``running_var="unbiased"`` (torch, fused TensorFlow), v with "biased"
+             (Keras 3, Flax, TFLearn, unfused TensorFlow)
+             inference: m, v the running statistics
+    Shapes:  x [N, C, *], or C at ``channel_axis``; several axes give one parameter for each of their
+             positions (num_features a tuple); residual as x; mask and weights broadcast to x with
+             size 1 on the channel axis, or have x's shape without it
+    Dtypes:  x f16, bf16, f32, f64; statistics f32 (f64 for f64); y as x
+    Error:   f32, |mean|/std ≤ 10⁴: batch variance within 1e-5 of itself, in every layout
+    Policy:  a batch with NaN or infinity gives NaN outputs, as in torch, and leaves the running
+             statistics and ``num_batches_tracked`` as they were; on the CPU a NonFiniteBatch warning
+             says so
+    Raises:  BadShape, BadAxis, BadDtype, EmptyBatch, OneValuePerChannel, BadOption, UnknownName;
+             Misread when a tool that knows only torch's class reads this layer (docs/decisions/0001)
+    Source:  Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2; torch.nn.BatchNorm2d
+
+    Arguments up to ``bias`` are torch's. ``momentum`` is the weight of the new batch.
+
+    >>> layer = BatchNorm2d(64, activation="relu")
+    >>> layer(torch.randn(8, 64, 7, 7)).min() >= 0
+    tensor(True)
+    """
+
+    _ranks: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        eps: float = DEFAULT_EPS,
+        momentum: float | None = DEFAULT_MOMENTUM,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+        channel_axis: Axes = 1,
+        center: bool = True,
+        scale: bool = True,
+        activation: str | None = None,
+        running_var: str = "unbiased",
+        running: Running | None = None,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.spec = Spec(
+            type(self).__name__,
+            (num_features,) if isinstance(num_features, int) else tuple(num_features),
+            eps,
+            channel_axis,
+            activation,
+            _running(running, momentum),
+            _unbiased(running_var),
+            self._ranks,
+        )
+        self.track_running_stats = track_running_stats
+        shape = self.spec.channels
+        for name, present in (("weight", affine and scale), ("bias", affine and center and bias)):
+            tensor = torch.empty(shape, device=device, dtype=dtype) if present else None
+            self.register_parameter(name, None if tensor is None else nn.Parameter(tensor))
+        self.affine = self.weight is not None or self.bias is not None
+        self._register_statistics(device, dtype)
+        self.reset_parameters()
+
+    def forward(
+        self,
+        input: Tensor,
+        *,
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Normalize ``input``; in training also move the running statistics.
+
+        ``residual`` is added before the activation. ``mask`` (True for real values) and ``weights``
+        say how much each position counts in the batch's statistics; they change nothing in
+        inference.
+        """
+        mean, var = self.running_mean, self.running_var
+        if not self.training and mean is not None and var is not None:
+            return infer(self.spec, input, mean, var, self.weight, self.bias, residual)
+        state = self._state() if self.training else None
+        chosen = mask if weights is None else weights
+        _check_one_of(mask, weights)
+        return _train(self.spec, input, self.weight, self.bias, state, residual, chosen)
+
+    @property
+    def eps(self) -> float:
+        """The number added to the variance."""
+        if not self.spec.torch_inference:
+            raise self._misread("eps")
+        return self.spec.eps
+
+    @eps.setter
+    def eps(self, value: float) -> None:
+        self.spec = replace(self.spec, eps=value)
+
+    @property
+    def num_features(self) -> int:  # type: ignore[override]  # the number of channels is fixed
+        """The number of channels."""
+        if not self._torch_training:
+            raise self._misread("num_features")
+        return self.spec.channels[0]
+
+    @property
+    def momentum(self) -> float | None:
+        """The weight of the new batch in the running statistics; None where the rule has none."""
+        return self.spec.running.momentum
+
+    @momentum.setter
+    def momentum(self, value: float | None) -> None:
+        self.spec = replace(self.spec, running=self.spec.running.with_momentum(value))
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to those of a new layer."""
+        super().reset_running_stats()
+        for name, initial in self.spec.running.buffers(self.spec.channels).items():
+            if name in self._buffers:
+                getattr(self, name).copy_(initial)
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1, bias to 0, and the running statistics to those of a new layer."""
+        self.reset_running_stats()
+        for parameter, value in ((self.weight, 1.0), (self.bias, 0.0)):
+            if parameter is not None:
+                nn.init.constant_(parameter, value)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, as torch prints them; then what differs from torch."""
+        spec = self.spec
+        channels = spec.channels[0] if len(spec.channels) == 1 else spec.channels
+        line = (
+            f"{channels}, eps={spec.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+        missing = [n for n in ("weight", "bias") if getattr(self, n) is None and self.affine]
+        words = {"weight": "scale=False", "bias": "center=False"}
+        return ", ".join(filter(None, [line, *(words[n] for n in missing), spec.options()]))
+
+    @property
+    def _torch_training(self) -> bool:
+        return self.spec.torch_training
+
+    def _misread(self, name: str) -> Misread:
+        return Misread(
+            f"a tool that knows only torch's class is reading this {self.spec.kind}",
+            got=f"{name} of {self.spec.kind}({self.extra_repr()})",
+            do=f"use evenkeel's own conversions, or read layer.spec if you handle {self._features()}",
+        )
+
+    def _features(self) -> str:
+        return self.spec.options() or "this kind of layer"
+
+    def _register_statistics(
+        self, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        names = ("running_mean", "running_var", "num_batches_tracked")
+        if not self.track_running_stats:
+            for name in names:
+                self.register_buffer(name, None)
+            return
+        for name in names[:2]:
+            self.register_buffer(name, torch.empty(self.spec.channels, device=device, dtype=dtype))
+        self.register_buffer(names[2], torch.tensor(0, dtype=torch.long, device=device))
+        for name, initial in self.spec.running.buffers(self.spec.channels).items():
+            self.register_buffer(name, initial.to(device))
+
+    def _state(self) -> RunningState | None:
+        mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        if mean is None or var is None or batches is None:
+            return None
+        extra = self.spec.running.buffers(self.spec.channels)
+        return RunningState(mean, var, batches, tuple(getattr(self, name) for name in extra))
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch normalization of [N, C] or [N, C, L]; everything else as in ``BatchNorm``.
+
+    >>> BatchNorm1d(100, activation="sigmoid")
+    BatchNorm1d(100, eps=1e-05, momentum=0.1, ..., activation='sigmoid')
+    """
+
+    _ranks = (2, 3)
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch normalization of [N, C, H, W]; everything else as in ``BatchNorm``.
+
+    >>> BatchNorm2d(64, channel_axis=-1)(torch.randn(8, 7, 7, 64)).shape
+    torch.Size([8, 7, 7, 64])
+    """
+
+    _ranks = (4,)
+
+
+class BatchNorm3d(BatchNorm):
+    """Batch normalization of [N, C, D, H, W]; everything else as in ``BatchNorm``.
+
+    >>> BatchNorm3d(4)(torch.randn(2, 4, 3, 3, 3)).shape
+    torch.Size([2, 4, 3, 3, 3])
+    """
+
+    _ranks = (5,)
+
+
+@torch.fx.wrap
+def _train(
+    spec: Spec,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    state: RunningState | None,
+    residual: Tensor | None,
+    weights: Tensor | None,
+) -> Tensor:
+    """The whole training step of a layer, as one call that torch.fx records without looking in."""
+    spec.check_input(x)
+    if weights is None:
+        y, batch = by_batch(spec, x, weight, bias, residual)
+    else:
+        y, batch = _by_weights(spec, x, weight, bias, residual, weights)
+    if state is not None:
+        move(spec, state, batch)
+    return y
+
+
+@torch.fx.wrap
+def infer(
+    spec: Spec,
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor:
+    """The inference step of a layer, as one call that torch.fx records without looking in."""
+    spec.check_input(x)
+    return normalize_by(
+        x,
+        mean,
+        var,
+        weight,
+        bias,
+        eps=spec.eps,
+        channel_axis=spec.channel_axis,
+        activation=spec.activation,
+        residual=residual,
+    )
+
+
+def by_batch(
+    spec: Spec, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
+) -> tuple[Tensor, Moments]:
+    """Normalize by the batch's statistics; also those. More than one value per channel."""
+    check_several(x, spec.channel_axis)
+    return normalize_by_batch(
+        x,
+        weight,
+        bias,
+        eps=spec.eps,
+        channel_axis=spec.channel_axis,
+        activation=spec.activation,
+        residual=residual,
+    )
+
+
+def move(spec: Spec, state: RunningState, batch: Moments) -> None:
+    """Move the running statistics by a batch, or warn that it was not finite."""
+    with torch.no_grad():
+        finite = commit(state, spec.running.updated(state, batch, spec.unbiased), batch)
+    if not finite:
+        warn_not_finite(spec)
+
+
+def warn_not_finite(spec: Spec) -> None:
+    """Say that a batch left the running statistics as they were."""
+    warnings.warn(
+        f"a {spec.kind} got a batch with NaN or infinity; its running statistics stay as they were",
+        NonFiniteBatch,
+        stacklevel=2,
+    )
+
+
+def _by_weights(
+    spec: Spec,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    weights: Tensor,
+) -> tuple[Tensor, Moments]:
+    axes = axes_of(spec.channel_axis, x.ndim)
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    spread = _position_weights(weights, x, axes)
+    stats = weighted_moments(x, rest, spread, keepdims=True)
+    shape = stats.mean.shape
+    scale, offset = (None if v is None else v.view(shape) for v in (weight, bias))
+    y = batch_normalization(x, stats.mean, stats.var, offset, scale, spec.eps)
+    if residual is not None:
+        check_like(residual, x, "residual")
+    batch = Moments(*(torch.as_tensor(s).detach().reshape(spec.channels) for s in stats))
+    return finish(y, residual, spec.activation), batch
+
+
+def _position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Weights with x's rank and size 1 on the channel axes."""
+    if weights.ndim == x.ndim - len(axes):
+        for axis in axes:
+            weights = weights.unsqueeze(axis)
+    sizes = [1 if a in axes else n for a, n in enumerate(x.shape)]
+    fits = weights.ndim == x.ndim and all(
+        w in (1, n) for w, n in zip(weights.shape, sizes, strict=True)
+    )
+    if not fits:
+        without = [n for a, n in enumerate(x.shape) if a not in axes]
+        raise BadOption(
+            "mask and weights count positions, the same for every channel",
+            got=f"mask or weights of shape {list(weights.shape)}, x {list(x.shape)}",
+            do=f"give shape {without}, or {sizes} with 1 wherever it should broadcast",
+        )
+    return weights
+
+
+def _running(running: Running | None, momentum: float | None) -> Running:
+    if running is None:
+        return CumulativeAverage() if momentum is None else Ema(momentum)
+    if momentum not in (DEFAULT_MOMENTUM, running.momentum):
+        raise BadOption(
+            "momentum belongs to the running statistics' rule",
+            got=f"momentum={momentum} and running={running}",
+            do="give the momentum there alone, for example running=Ema(0.01)",
+        )
+    return running
+
+
+def _unbiased(running_var: str) -> bool:
+    if running_var not in ("unbiased", "biased"):
+        raise BadOption(
+            "running_var says whether the running variance has Bessel's correction",
+            got=repr(running_var),
+            do='use "unbiased" (torch, fused TensorFlow) or "biased" (Keras 3, Flax, TFLearn)',
+        )
+    return running_var == "unbiased"
+
+
+def _check_one_of(mask: Tensor | None, weights: Tensor | None) -> None:
+    if mask is not None and weights is not None:
+        raise BadOption(
+            "mask and weights say the same thing twice",
+            got="both",
+            do="give weights * mask as weights",
+        )

@@ -1,0 +1,269 @@
+"""BatchRenorm: training that normalizes, within limits, by what inference will use."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evenkeel.errors import BadOption
+from evenkeel.functional.normalization import blend
+from evenkeel.functional.statistics import Moments
+from evenkeel.kernels.activations import finish
+from evenkeel.nn.batch_norm import BatchNorm, by_batch, warn_not_finite
+from evenkeel.nn.running import CumulativeAverage, Ema, RunningState, commit
+from evenkeel.nn.spec import DEFAULT_EPS, Spec
+from evenkeel.views import check_like
+
+
+@dataclass(frozen=True, slots=True)
+class RenormLimits:
+    """Fixed limits of the correction: r within [r_min, r_max], d within ±d_max.
+
+    ``r_min`` None means 1 / r_max. ``RenormLimits(inf, inf)`` corrects without limit.
+    """
+
+    r_max: float
+    d_max: float
+    r_min: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.r_max >= 1 and self.d_max >= 0 and 0 <= self.low <= 1):
+            raise BadOption(
+                "limits must let r = 1 and d = 0 pass",
+                got=self,
+                do="give r_max of 1 or more, d_max of 0 or more, r_min from 0 to 1",
+            )
+
+    @property
+    def low(self) -> float:
+        """The lower limit of r."""
+        return 1 / self.r_max if self.r_min is None else self.r_min
+
+    def at(self, batches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """r_min, r_max, d_max after ``batches`` training batches."""
+        low, high, shift = batches.new_tensor(
+            [self.low, self.r_max, self.d_max], dtype=torch.float32
+        )
+        return low, high, shift
+
+
+@dataclass(frozen=True, slots=True)
+class RenormSchedule:
+    """The paper's schedule: plain batch norm first, then limits that open linearly.
+
+    Until batch ``start``: r_max = 1, d_max = 0. r_max then grows to ``r_max`` at batch ``r_end``,
+    d_max to ``d_max`` at ``d_end``. r_min is 1 / r_max throughout.
+    Source:  Ioffe 2017, section 4.1: 5,000 batches, then r_max = 3 at 40,000 and d_max = 5 at 25,000
+    """
+
+    start: int = 5_000
+    r_max: float = 3.0
+    r_end: int = 40_000
+    d_max: float = 5.0
+    d_end: int = 25_000
+
+    def __post_init__(self) -> None:
+        if not (
+            0 <= self.start < min(self.r_end, self.d_end) and self.r_max >= 1 and self.d_max >= 0
+        ):
+            raise BadOption(
+                "the limits open after the start",
+                got=self,
+                do="give start before r_end and d_end, r_max of 1 or more, d_max of 0 or more",
+            )
+
+    def at(self, batches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """r_min, r_max, d_max after ``batches`` training batches."""
+        past = (batches - self.start).float()
+        high = 1 + (self.r_max - 1) * (past / (self.r_end - self.start)).clamp(0, 1)
+        shift = self.d_max * (past / (self.d_end - self.start)).clamp(0, 1)
+        return 1 / high, high, shift
+
+
+class BatchRenorm(BatchNorm):
+    """Batch renormalization of input of any rank from 2 on.
+
+    Math:    σ_B = √(v + eps) of the batch, σ and μ the running ones before this batch
+             r = clip(σ_B / σ, r_min, r_max), d = clip((m − μ) / σ, −d_max, d_max), no gradient
+             y = activation(weight · ((x − m) / σ_B · r + d) + bias + residual)
+             μ ← (1 − momentum) · μ + momentum · m;  σ ← (1 − momentum) · σ + momentum · σ_B;
+             ``running_var`` holds σ² − eps, at least 0
+             inference: as BatchNorm
+    Shapes:  as BatchNorm
+    Limits:  ``limits``: a RenormSchedule (the paper's by default; it counts training batches) or
+             fixed RenormLimits
+    Options: ``renorm_momentum`` keeps a second pair of averages, ``renorm_mean`` and ``renorm_std``,
+             for r and d alone, as TensorFlow 1.15's ``renorm_momentum`` does; None (the paper) uses
+             the running statistics themselves
+    Policy:  as BatchNorm for batches that are not finite
+    Raises:  as BatchNorm
+    Source:  Ioffe 2017, arXiv:1702.03275, Algorithm 1, whose momentum is 0.01
+
+    >>> layer = BatchRenorm(3, limits=RenormLimits(r_max=1.5, d_max=0.5))
+    >>> layer(torch.randn(8, 3)).shape
+    torch.Size([8, 3])
+    """
+
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        eps: float = DEFAULT_EPS,
+        momentum: float | None = 0.01,
+        affine: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        limits: RenormLimits | RenormSchedule | None = None,
+        renorm_momentum: float | None = None,
+        **options: Any,  # BatchNorm's keyword-only arguments, checked there
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            True,
+            device,
+            dtype,
+            running_var="biased",
+            **options,
+        )
+        if type(self.spec.running) not in (Ema, CumulativeAverage):
+            raise BadOption(
+                "BatchRenorm averages σ exponentially",
+                got=self.spec.running,
+                do="give momentum alone",
+            )
+        self.limits = RenormSchedule() if limits is None else limits
+        self.renorm_momentum = renorm_momentum
+        if renorm_momentum is not None:
+            Ema(renorm_momentum)  # checks its range
+            for name, value in (("renorm_mean", 0.0), ("renorm_std", 1.0)):
+                self.register_buffer(
+                    name, torch.full(self.spec.channels, value, device=device, dtype=dtype)
+                )
+
+    def forward(
+        self,
+        input: Tensor,
+        *,
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Normalize ``input``; in training with the correction, and moving the statistics."""
+        if not self.training:
+            return super().forward(input, residual=residual)
+        if mask is not None or weights is not None:
+            raise BadOption(
+                "BatchRenorm takes no mask or weights",
+                got="one of them",
+                do="use BatchNorm with a mask",
+            )
+        state = self._state()
+        return _train(
+            self.spec,
+            self.limits,
+            self.renorm_momentum,
+            input,
+            self.weight,
+            self.bias,
+            state,
+            residual,
+        )
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to those of a new layer."""
+        super().reset_running_stats()
+        for name, value in (("renorm_mean", 0.0), ("renorm_std", 1.0)):
+            if name in self._buffers:
+                getattr(self, name).fill_(value)
+
+    def extra_repr(self) -> str:
+        """BatchNorm's, and the limits."""
+        extra = f", limits={self.limits}"
+        if self.renorm_momentum is not None:
+            extra += f", renorm_momentum={self.renorm_momentum}"
+        return super().extra_repr() + extra
+
+    @property
+    def _torch_training(self) -> bool:
+        return False
+
+    def _state(self) -> RunningState:
+        own = super()._state()
+        pair = [self._buffers[n] for n in ("renorm_mean", "renorm_std") if n in self._buffers]
+        return own._replace(extra=tuple(pair))  # type: ignore[union-attr, arg-type]
+
+
+@torch.fx.wrap
+def _train(
+    spec: Spec,
+    limits: RenormLimits | RenormSchedule,
+    renorm_momentum: float | None,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    state: RunningState,
+    residual: Tensor | None,
+) -> Tensor:
+    """The training step, as one call that torch.fx records without looking in."""
+    spec.check_input(x)
+    if residual is not None:
+        check_like(residual, x, "residual")
+    plain = replace(spec, activation=None)
+    y, batch = by_batch(plain, x, None, None, None)
+    with torch.no_grad():
+        std = (batch.var + spec.eps).sqrt()
+        r, d = _correction(spec, limits, state, batch.mean, std)
+        finite = commit(state, _updated(spec, renorm_momentum, state, batch, std), batch)
+    if not finite:
+        warn_not_finite(spec)
+    return finish(_affine(spec, y, r, d, weight, bias), residual, spec.activation)
+
+
+def _correction(
+    spec: Spec,
+    limits: RenormLimits | RenormSchedule,
+    state: RunningState,
+    mean: Tensor,
+    std: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """R and d against the averages before this batch."""
+    if state.extra:
+        reference_mean, reference_std = state.extra
+    else:
+        reference_mean, reference_std = state.mean, (state.var + spec.eps).sqrt()
+    low, high, shift = limits.at(state.batches)
+    r = (std / reference_std).clamp(low, high)
+    d = ((mean - reference_mean) / reference_std).clamp(-shift, shift)
+    return r, d
+
+
+def _updated(
+    spec: Spec, renorm_momentum: float | None, state: RunningState, batch: Moments, std: Tensor
+) -> RunningState:
+    weight, _ = spec.running.weights(state.batches + 1)
+    running_std = blend((state.var + spec.eps).sqrt(), std, weight)
+    extra = state.extra
+    if renorm_momentum is not None:
+        pair = zip(state.extra, (batch.mean, std), strict=True)
+        extra = tuple(blend(old, new, renorm_momentum) for old, new in pair)
+    return RunningState(
+        blend(state.mean, batch.mean, weight),
+        (running_std.square() - spec.eps).clamp_min(0),
+        state.batches + 1,
+        extra,
+    )
+
+
+def _affine(
+    spec: Spec, y: Tensor, r: Tensor, d: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """Weight · (y · r + d) + bias, vectors along the channel axes."""
+    scale = r if weight is None else r * weight
+    offset = d if weight is None else d * weight
+    offset = offset if bias is None else offset + bias
+    shape = spec.vector_shape(y.ndim)
+    return torch.addcmul(offset.view(shape), y.to(scale.dtype), scale.view(shape)).to(y.dtype)

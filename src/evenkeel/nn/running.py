@@ -1,0 +1,192 @@
+"""Running statistics: what they are (a type each) and how a batch moves them. Their one home.
+
+A rule is a frozen value. ``updated`` is pure: state and batch in, new state out. ``commit`` is the one
+line that changes a layer's buffers.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from evenkeel.errors import BadOption
+from evenkeel.functional.normalization import blend
+from evenkeel.functional.statistics import Moments, all_finite, merge_moments, var_unbiased
+
+
+class RunningState(NamedTuple):
+    """A layer's running statistics; ``extra`` is what the rule itself keeps beyond torch's three."""
+
+    mean: Tensor
+    var: Tensor
+    batches: Tensor
+    extra: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A rule for running statistics; the base of all of them.
+
+    ``momentum`` is the weight of the new batch, None where the rule has none.
+    """
+
+    momentum: float | None
+
+    def weights(self, batches: Tensor) -> tuple[float | Tensor, float | Tensor]:
+        """The weight of the new batch in mean and variance, at the ``batches``-th batch."""
+        raise NotImplementedError
+
+    def buffers(self, shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """The extra buffers that the rule keeps, by name, at their initial values."""
+        return {}
+
+    def with_momentum(self, momentum: float | None) -> "Running":
+        """The rule with another momentum; None means the cumulative average, as in torch."""
+        return CumulativeAverage() if momentum is None else Ema(momentum)
+
+    def updated(self, state: RunningState, batch: Moments, unbiased: bool) -> RunningState:
+        """The state after one more batch: old + weight · (batch − old)."""
+        batches = state.batches + 1
+        mean_weight, var_weight = self.weights(batches)
+        var = var_unbiased(batch) if unbiased else batch.var
+        return state._replace(
+            mean=blend(state.mean, batch.mean, mean_weight),
+            var=blend(state.var, var, var_weight),
+            batches=batches,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ema(Running):
+    """running ← (1 − momentum) · running + momentum · batch: torch's rule, and TensorFlow's.
+
+    >>> Ema(0.1)
+    Ema(momentum=0.1)
+    """
+
+    momentum: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_momentum(self.momentum)
+
+    def weights(self, batches: Tensor) -> tuple[float, float]:
+        """The same weight for every batch."""
+        return self.momentum, self.momentum
+
+
+@dataclass(frozen=True, slots=True)
+class CumulativeAverage(Running):
+    """The plain average of all batches' statistics: torch's ``momentum=None``."""
+
+    momentum: None = None
+
+    def weights(self, batches: Tensor) -> tuple[Tensor, Tensor]:
+        """1/t at batch t."""
+        return 1.0 / batches, 1.0 / batches
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroDebiasedEma(Running):
+    """The exponential average of the batches alone: the initial value has no part in it.
+
+    An average that starts at 0 and is divided by 1 − (1 − momentum)^t (Adam's correction) equals one
+    whose weight at batch t is momentum / (1 − (1 − momentum)^t): 1 at the first batch. So it needs no
+    state beyond the running values themselves. ``variance=False`` debiases the mean alone, as
+    tf.contrib.layers' ``zero_debias_moving_mean`` does.
+
+    Source:  Kingma & Ba 2014, section 3; Haiku's BatchNorm; TensorFlow's assign_moving_average
+    """
+
+    momentum: float | None = 0.1
+    variance: bool = True
+
+    def __post_init__(self) -> None:
+        _check_momentum(0.1 if self.momentum is None else self.momentum)
+        if self.momentum == 0:
+            raise BadOption(
+                "a zero-debiased average needs a momentum above 0", got=0, do="use Ema(0.0)"
+            )
+
+    def weights(self, batches: Tensor) -> tuple[float | Tensor, float | Tensor]:
+        """Momentum / (1 − (1 − momentum)^t) at batch t."""
+        if self.momentum is None:
+            return 1.0 / batches, 1.0 / batches
+        debiased = self.momentum / (1 - (1 - self.momentum) ** batches.double())
+        return debiased, debiased if self.variance else self.momentum
+
+    def with_momentum(self, momentum: float | None) -> "Running":
+        """The same rule; None averages cumulatively until a momentum comes back."""
+        return replace(self, momentum=momentum)
+
+
+@dataclass(frozen=True, slots=True)
+class Population(Running):
+    """Exact mean and variance of every value seen: batches merged by count, in float64.
+
+    Keeps ``population_count``, ``population_mean`` and ``population_m2`` (Σ (x − mean)²) as buffers.
+    Source:  Chan, Golub & LeVeque 1983
+    """
+
+    momentum: None = None
+
+    def buffers(self, shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """Count, mean and sum of squared deviations, in float64."""
+        return {
+            "population_count": torch.zeros((), dtype=torch.float64),
+            "population_mean": torch.zeros(shape, dtype=torch.float64),
+            "population_m2": torch.zeros(shape, dtype=torch.float64),
+        }
+
+    def with_momentum(self, momentum: float | None) -> "Running":
+        """Itself for None; a population has no momentum."""
+        if momentum is None:
+            return self
+        raise BadOption(
+            "exact population statistics have no momentum",
+            got=f"momentum={momentum}",
+            do="build the layer with running=Ema(momentum) instead",
+        )
+
+    def updated(self, state: RunningState, batch: Moments, unbiased: bool) -> RunningState:
+        """The state after the batch's values joined the population."""
+        count, mean, m2 = state.extra
+        seen = Moments(mean.double(), m2.double() / count.clamp_min(1), count.double())
+        new = Moments(
+            batch.mean.double(), batch.var.double(), torch.as_tensor(batch.count).to(count)
+        )
+        whole = merge_moments(seen, new)
+        total = torch.as_tensor(whole.count)
+        var = var_unbiased(whole) if unbiased else whole.var
+        extra = (count + new.count, whole.mean.to(mean.dtype), (whole.var * total).to(m2.dtype))
+        return RunningState(whole.mean, var, state.batches + 1, extra)
+
+
+def commit(state: RunningState, new: RunningState, batch: Moments) -> bool:
+    """Write ``new`` into the buffers of ``state``, unless the batch's statistics are not finite.
+
+    One NaN or infinite value must not poison statistics that every later inference uses. False says
+    that the batch was seen not to be finite; on an accelerator, where looking would make every step
+    wait for the device, the answer is always True.
+    """
+    sane = all_finite(batch)
+    seen = sane.device.type == "cpu" and not torch.compiler.is_compiling()
+    if seen and not bool(sane):
+        return False
+    for old, value in zip(tensors(state), tensors(new), strict=True):
+        old.copy_(value if seen else torch.where(sane, value.to(old.dtype), old))
+    return True
+
+
+def tensors(state: RunningState) -> tuple[Tensor, ...]:
+    """All buffers of a state, in a fixed order."""
+    return (state.mean, state.var, state.batches, *state.extra)
+
+
+def _check_momentum(momentum: float) -> None:
+    if not 0 <= momentum <= 1:
+        raise BadOption(
+            "momentum is the weight of the new batch, from 0 to 1",
+            got=f"momentum={momentum}",
+            do="use 0.1 (torch); TensorFlow's momentum m is 1 - m here",
+        )

@@ -1,0 +1,164 @@
+"""What a tensor is to a kernel: its channel axes, its memory as [outer, channels, inner].
+
+Every layout of batch normalization is one of these: contiguous NCHW is [N, C, H·W], contiguous NHWC
+is [N·H·W, C, 1], a dense layer is [N, C, 1], several channel axes are one after a permutation.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from evenkeel.errors import BadAxis, BadDtype, BadShape, EmptyBatch
+
+Axes = int | tuple[int, ...]
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class View(NamedTuple):
+    """Memory in row-major order: ``outer`` blocks of ``channels`` runs of ``inner`` values."""
+
+    outer: int
+    channels: int
+    inner: int
+
+
+def view_of(x: Tensor, channel_axis: int) -> View | None:
+    """How ``x`` lies in memory around its channel axis; None when it is not dense.
+
+    >>> view_of(torch.zeros(8, 64, 7, 7), 1)
+    View(outer=8, channels=64, inner=49)
+    >>> view_of(torch.zeros(8, 64, 7, 7).contiguous(memory_format=torch.channels_last), 1)
+    View(outer=392, channels=64, inner=1)
+    """
+    channels, outer, inner, dense = x.shape[channel_axis], 1, 1, 1
+    channel_stride = x.stride(channel_axis)
+    sizes = sorted(
+        (s, n, a) for a, (n, s) in enumerate(zip(x.shape, x.stride(), strict=True)) if n > 1
+    )
+    for stride, size, axis in sizes:
+        if stride != dense:
+            return None
+        dense *= size
+        if axis != channel_axis:
+            inside = stride < channel_stride
+            inner, outer = (inner * size, outer) if inside else (inner, outer * size)
+    if channels == 1:
+        return View(1, 1, x.numel())
+    return View(outer, channels, inner)
+
+
+def axes_of(channel_axis: Axes, ndim: int) -> tuple[int, ...]:
+    """The axes as non-negative numbers in ascending order.
+
+    Raises:  BadAxis when ``x`` has no such axis, or an axis is named twice
+
+    >>> axes_of(-1, 4)
+    (3,)
+    """
+    given = (channel_axis,) if isinstance(channel_axis, int) else tuple(channel_axis)
+    axes = tuple(sorted(a + ndim if a < 0 else a for a in given))
+    if axes and axes[0] >= 0 and axes[-1] < ndim and len(set(axes)) == len(axes):
+        return axes
+    raise BadAxis(
+        "axes must be different axes of the tensor",
+        got=f"axes {channel_axis} for a tensor of rank {ndim}",
+        do=f"name axes from {-ndim} to {ndim - 1}, at least one, each once",
+    )
+
+
+def other_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """The axes that are not in ``axes``.
+
+    >>> other_axes((1,), 4)
+    (0, 2, 3)
+    """
+    return tuple(a for a in range(ndim) if a not in axes)
+
+
+def channels_second(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """``x`` as [N, C, *] for one channel axis (a view), as [count, channels] for several.
+
+    >>> channels_second(torch.zeros(8, 7, 7, 64), (3,)).shape
+    torch.Size([8, 64, 7, 7])
+    >>> channels_second(torch.zeros(8, 64, 7, 7), (1, 3)).shape
+    torch.Size([56, 448])
+    """
+    if len(axes) == 1 and x.ndim > 1:
+        return x if axes[0] == 1 else x.movedim(axes[0], 1)
+    rest = other_axes(axes, x.ndim)
+    sizes = [x.shape[a] for a in axes]
+    return x.permute(*rest, *axes).reshape(x.numel() // max(prod(sizes), 1), prod(sizes))
+
+
+def channels_back(y: Tensor, axes: tuple[int, ...], shape: torch.Size) -> Tensor:
+    """Undo ``channels_second`` for a tensor that had ``shape``."""
+    if len(axes) == 1 and len(shape) > 1:
+        return y if axes[0] == 1 else y.movedim(1, axes[0])
+    order = (*other_axes(axes, len(shape)), *axes)
+    back = [order.index(a) for a in range(len(shape))]
+    return y.reshape([shape[a] for a in order]).permute(back)
+
+
+def check_float(x: Tensor, name: str = "x") -> None:
+    """Raise BadDtype unless ``x`` holds floating-point numbers."""
+    if x.dtype not in FLOATS:
+        raise BadDtype(
+            f"{name} must hold floating-point numbers",
+            got=f"{name} of dtype {str(x.dtype).removeprefix('torch.')}",
+            do=f"convert it, for example {name}.float()",
+        )
+
+
+def check_not_empty(x: Tensor, axes: tuple[int, ...]) -> None:
+    """Raise EmptyBatch when no value falls to a channel."""
+    if x.numel() == 0:
+        raise EmptyBatch(
+            "there is no value to take statistics of",
+            got=f"x of shape {list(x.shape)}, channel axes {list(axes)}",
+            do="skip empty batches, or drop the last one in the loader",
+        )
+
+
+def check_like(other: Tensor, x: Tensor, name: str) -> None:
+    """Raise BadShape or BadDtype unless ``other`` has the shape and dtype of ``x``."""
+    if other.shape != x.shape:
+        raise BadShape(
+            f"{name} must have the shape of x",
+            got=f"{name} {list(other.shape)}, x {list(x.shape)}",
+            do=f"project {name} to x's shape first, as a ResNet's downsampling branch does",
+        )
+    if other.dtype != x.dtype:
+        raise BadDtype(
+            f"{name} must have the dtype of x",
+            got=f"{name} {other.dtype}, x {x.dtype}",
+            do=f"convert it: {name}.to(x.dtype)",
+        )
+
+
+def check_broadcast(other: Tensor, x: Tensor, name: str) -> None:
+    """Raise BadShape unless ``other`` broadcasts to the shape of ``x``."""
+    sizes = zip(reversed(other.shape), reversed(x.shape), strict=False)
+    if other.ndim > x.ndim or any(a not in (1, b) for a, b in sizes):
+        raise BadShape(
+            f"{name} must broadcast to x",
+            got=f"{name} of shape {list(other.shape)}, x {list(x.shape)}",
+            do="give sizes equal to x's, or 1, counted from the last axis",
+        )
+
+
+def check_vector(vector: Tensor | None, sizes: tuple[int, ...], name: str) -> None:
+    """Raise BadShape unless ``vector`` is None or holds one number for each channel."""
+    if vector is not None and tuple(vector.shape) != sizes:
+        raise BadShape(
+            f"{name} must hold one number for each channel",
+            got=f"{name} of shape {list(vector.shape)}, channels {list(sizes)}",
+            do="check the channel axis: [N, C, H, W] has its channels on axis 1, [N, H, W, C] on -1",
+        )
+
+
+def statistics_dtype(x: Tensor) -> torch.dtype:
+    """The dtype of statistics: float64 for float64, float32 for everything narrower."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
