@@ -1,0 +1,45 @@
+# make train   set up .venv and train the seeds' network on the embedded digits
+# make test    set up .venv and run every check: style, types, sizes, tests, doctests, README code
+# make test-slow   the cases that take minutes
+# make bench   the benchmarks; results in benchmarks/results
+# make clean   remove .venv and caches
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread for each test process: two pools of threads on the same cores only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+
+.PHONY: train test test-slow lint bench setup clean
+
+train: setup
+	$(BIN)/evenkeel train
+
+test: lint
+	$(PYTEST) -m "not slow"
+
+test-slow: setup
+	$(PYTEST) -m slow
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tools/check_sizes.py
+
+bench: setup
+	$(BIN)/python benchmarks/train_step.py
+
+setup: $(VENV)/ready
+
+# torch first and alone: its version is pinned, so that nothing else chooses another build.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "evenkeel needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): try make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,17 @@
+"""Fixtures for every folder of tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ``shared`` beside the checkout: real data and recorded values, where present."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir() and os.environ.get("EVENKEEL_REQUIRE_SHARED"):
+        pytest.fail("EVENKEEL_REQUIRE_SHARED is set and there is no folder `shared` beside the checkout")
+    if not folder.is_dir():
+        pytest.skip("there is no folder `shared` beside the checkout")
+    return folder
