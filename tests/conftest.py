@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run and machine; a test that wants more or fewer says so.
+settings.register_profile(
+    "evenkeel", deadline=None, derandomize=True, database=None, max_examples=40
+)
+settings.load_profile("evenkeel")
 
 
 @pytest.fixture(scope="session")
@@ -11,7 +18,9 @@ def shared() -> Path:
     """The folder ``shared`` beside the checkout: real data and recorded values, where present."""
     folder = Path(__file__).parents[1].parent / "shared"
     if not folder.is_dir() and os.environ.get("EVENKEEL_REQUIRE_SHARED"):
-        pytest.fail("EVENKEEL_REQUIRE_SHARED is set and there is no folder `shared` beside the checkout")
+        pytest.fail(
+            "EVENKEEL_REQUIRE_SHARED is set and there is no folder `shared` beside the checkout"
+        )
     if not folder.is_dir():
         pytest.skip("there is no folder `shared` beside the checkout")
     return folder

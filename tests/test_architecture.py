@@ -24,7 +24,15 @@ ORDER = (
     "train",
     "cli",
 )
-HEAVY = ("lightning", "matplotlib", "sklearn", "jinja2", "safetensors", "tensorboard", "transformers")
+HEAVY = (
+    "lightning",
+    "matplotlib",
+    "sklearn",
+    "jinja2",
+    "safetensors",
+    "tensorboard",
+    "transformers",
+)
 BANNED_NAMES = ("utils", "helpers", "common", "misc")
 
 
@@ -32,7 +40,11 @@ def imports_of(source: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(source)):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] if node.module != "evenkeel" else [f"evenkeel.{a.name}" for a in node.names]
+            names = (
+                [node.module]
+                if node.module != "evenkeel"
+                else [f"evenkeel.{a.name}" for a in node.names]
+            )
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:

@@ -18,8 +18,12 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    shown = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
-    calls = [line.removeprefix("$ ").split("#")[0].strip() for line in shown if line.startswith("$ ")]
+    shown = [
+        line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()
+    ]
+    calls = [
+        line.removeprefix("$ ").split("#")[0].strip() for line in shown if line.startswith("$ ")
+    ]
     return [call for call in calls if call.startswith("evenkeel ")]
 
 
@@ -36,7 +40,9 @@ def test_commands_exist_with_the_options_shown(call: str) -> None:
     _, name, *rest = shlex.split(call)
     known = get_command(app).commands  # type: ignore[attr-defined]
     assert name in known, f"no command {name}"
-    options = {flag for p in known[name].params for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
+    options = {flag for p in known[name].params for flag in (*p.opts, *p.secondary_opts)} | {
+        "--help"
+    }
     assert not [word for word in rest if word.startswith("--") and word not in options]
 
 

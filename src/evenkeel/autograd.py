@@ -15,30 +15,26 @@ class _Train(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,  # torch gives the context its attributes at run time
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        eps: float,
+        x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, var = choose(KERNELS["train"], Call.of(x)).run(x, weight, bias, eps)
-        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, var)
         return y, mean, var
+
+    # torch gives the context its attributes at run time
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, weight, _, ctx.eps = inputs
+        _, mean, var = output
+        ctx.mark_non_differentiable(mean, var)
+        ctx.save_for_backward(x, weight, mean, var)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, rstd = ctx.saved_tensors
+        x, weight, mean, var = ctx.saved_tensors
         kernel = choose(KERNELS["backward"], Call.of(x))
-        dx, dweight, dbias = kernel.run(dy, x, weight, mean, rstd, ctx.eps)
-        wanted = ctx.needs_input_grad
-        return (
-            dx if wanted[0] else None,
-            dweight if wanted[1] else None,
-            dbias if wanted[2] else None,
-            None,
-        )
+        gradients = kernel.run(dy, x, weight, mean, (var + ctx.eps).rsqrt(), ctx.eps)
+        wanted = zip(gradients, ctx.needs_input_grad, strict=False)
+        return *(gradient if need else None for gradient, need in wanted), None
 
 
 def train(

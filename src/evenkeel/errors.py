@@ -18,7 +18,8 @@ class EvenkeelError(ValueError):
     """
 
     def __init__(self, problem: str, *, got: object, do: str, at: str = "") -> None:
-        self.problem, self.got, self.do, self.at = problem, got, do, at
+        # Text alone: an error outlives its tensors, and crosses processes.
+        self.problem, self.got, self.do, self.at = problem, str(got), do, at
         place = [f"  at:  {at}"] if at else []
         super().__init__("\n".join([problem, *place, f"  got: {got}", f"  do:  {do}"]))
 
@@ -49,7 +50,8 @@ def located(place: str) -> Iterator[None]:
     except EvenkeelError as error:
         if error.at:
             raise
-        raise type(error)(error.problem, got=error.got, do=error.do, at=place) from error
+        placed = type(error)(error.problem, got=error.got, do=error.do, at=place)
+        raise placed.with_traceback(error.__traceback__) from error.__cause__
 
 
 class BadShape(EvenkeelError):

@@ -37,13 +37,13 @@ class Table(Mapping[str, Row]):
                     raise DuplicateRow(
                         f"two rows for the {self.kind} {name!r}", got=row, do="remove one of them"
                     )
-                self._rows[name] = row
+            self._rows.update(dict.fromkeys(names, row))
             return row
 
         return keep
 
     def __getitem__(self, name: str) -> Row:
-        if name in self._rows:
+        if name in self:
             return self._rows[name]
         near = get_close_matches(str(name), self._rows, n=3, cutoff=0.5) or list(self._rows)
         raise UnknownName(
@@ -53,7 +53,7 @@ class Table(Mapping[str, Row]):
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._rows
+        return isinstance(name, str) and name in self._rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

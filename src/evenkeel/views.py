@@ -4,13 +4,14 @@ Every layout of batch normalization is one of these: contiguous NCHW is [N, C, H
 is [N·H·W, C, 1], a dense layer is [N, C, 1], several channel axes are one after a permutation.
 """
 
-from math import prod
+from collections.abc import Iterable
+from math import inf, prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from evenkeel.errors import BadAxis, BadDtype, BadShape, EmptyBatch
+from evenkeel.errors import BadAxis, BadDtype, BadOption, BadShape, EmptyBatch
 
 Axes = int | tuple[int, ...]
 
@@ -58,10 +59,11 @@ def axes_of(channel_axis: Axes, ndim: int) -> tuple[int, ...]:
     >>> axes_of(-1, 4)
     (3,)
     """
-    given = (channel_axis,) if isinstance(channel_axis, int) else tuple(channel_axis)
-    axes = tuple(sorted(a + ndim if a < 0 else a for a in given))
-    if axes and axes[0] >= 0 and axes[-1] < ndim and len(set(axes)) == len(axes):
-        return axes
+    given = tuple(channel_axis) if isinstance(channel_axis, Iterable) else (channel_axis,)
+    if all(isinstance(a, int) for a in given):
+        axes = tuple(sorted(a + ndim if a < 0 else a for a in given))
+        if axes and axes[0] >= 0 and axes[-1] < ndim and len(set(axes)) == len(axes):
+            return axes
     raise BadAxis(
         "axes must be different axes of the tensor",
         got=f"axes {channel_axis} for a tensor of rank {ndim}",
@@ -78,32 +80,76 @@ def other_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return tuple(a for a in range(ndim) if a not in axes)
 
 
-def channels_second(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """``x`` as [N, C, *] for one channel axis (a view), as [count, channels] for several.
+class Rows(NamedTuple):
+    """How a tensor is handed to a kernel, as [N, C, *]: its axes in ``order``, then in ``shape``."""
 
-    >>> channels_second(torch.zeros(8, 7, 7, 64), (3,)).shape
-    torch.Size([8, 64, 7, 7])
-    >>> channels_second(torch.zeros(8, 64, 7, 7), (1, 3)).shape
-    torch.Size([56, 448])
+    order: tuple[int, ...]
+    moved: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def of(self, x: Tensor) -> Tensor:
+        """The kernel's tensor; a view wherever ``x`` lies in memory as ``rows_of`` saw it."""
+        x = x if self.order == tuple(range(x.ndim)) else x.permute(self.order)
+        return x if self.shape == self.moved else x.reshape(self.shape)
+
+    def back(self, y: Tensor) -> Tensor:
+        """Undo ``of`` for a kernel's result."""
+        y = y if self.shape == self.moved else y.reshape(self.moved)
+        order = self.order
+        if order == tuple(range(len(order))):
+            return y
+        return y.permute([order.index(axis) for axis in range(len(order))])
+
+
+def rows_of(x: Tensor, axes: tuple[int, ...]) -> Rows:
+    """The rows of ``x`` for these channel axes: [N, C, *]; [count, channels] for several axes.
+
+    On the CPU a dense tensor becomes [outer, C, inner] or [count, C] unless it is plain NCHW.
+    torch tells layouts apart by their strides, and where an axis has size 1 it can take one for the
+    other: its backward then reads dy in the wrong order (torch 2.13, [N, L, C] as [N, C, L, 1]).
+
+    >>> rows_of(torch.zeros(8, 64, 7, 7), (1,)).shape
+    (8, 64, 7, 7)
+    >>> rows_of(torch.zeros(8, 7, 7, 64), (3,)).shape
+    (392, 64)
+    >>> rows_of(torch.zeros(8, 64, 7, 7), (1, 3)).shape
+    (56, 448)
     """
-    if len(axes) == 1 and x.ndim > 1:
-        return x if axes[0] == 1 else x.movedim(axes[0], 1)
     rest = other_axes(axes, x.ndim)
-    sizes = [x.shape[a] for a in axes]
-    return x.permute(*rest, *axes).reshape(x.numel() // max(prod(sizes), 1), prod(sizes))
+    if len(axes) > 1 or x.ndim == 1:
+        channels = prod(x.shape[a] for a in axes)
+        return _rows(x, (*rest, *axes), (x.numel() // max(channels, 1), channels))
+    (axis,) = axes
+    second = (rest[0], axis, *rest[1:])
+    if x.device.type != "cpu" or (axis == 1 and x.is_contiguous() and min(x.shape) > 1):
+        return _rows(x, second)
+    if x.is_contiguous():
+        return _rows(x, tuple(range(x.ndim)), _outer_inner(x.shape, axis))
+    if x.movedim(axis, -1).is_contiguous():
+        return _rows(x, (*rest, axis), (x.numel() // max(x.shape[axis], 1), x.shape[axis]))
+    return _rows(x, second)
 
 
-def channels_back(y: Tensor, axes: tuple[int, ...], shape: torch.Size) -> Tensor:
-    """Undo ``channels_second`` for a tensor that had ``shape``."""
-    if len(axes) == 1 and len(shape) > 1:
-        return y if axes[0] == 1 else y.movedim(1, axes[0])
-    order = (*other_axes(axes, len(shape)), *axes)
-    back = [order.index(a) for a in range(len(shape))]
-    return y.reshape([shape[a] for a in order]).permute(back)
+def _rows(x: Tensor, order: tuple[int, ...], shape: tuple[int, ...] | None = None) -> Rows:
+    moved = tuple(x.shape[axis] for axis in order)
+    return Rows(order, moved, moved if shape is None else shape)
+
+
+def _outer_inner(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
+    if shape[axis] == 1:
+        outer, inner = 1, outer * inner
+    return (outer, shape[axis], inner) if inner != 1 else (outer, shape[axis])
 
 
 def check_float(x: Tensor, name: str = "x") -> None:
-    """Raise BadDtype unless ``x`` holds floating-point numbers."""
+    """Raise BadDtype unless ``x`` is a tensor of floating-point numbers."""
+    if not isinstance(x, Tensor):
+        raise BadDtype(
+            f"{name} must be a torch tensor",
+            got=f"{name} of {type(x)}",
+            do=f"convert it: torch.as_tensor({name})",
+        )
     if x.dtype not in FLOATS:
         raise BadDtype(
             f"{name} must hold floating-point numbers",
@@ -156,6 +202,14 @@ def check_vector(vector: Tensor | None, sizes: tuple[int, ...], name: str) -> No
             f"{name} must hold one number for each channel",
             got=f"{name} of shape {list(vector.shape)}, channels {list(sizes)}",
             do="check the channel axis: [N, C, H, W] has its channels on axis 1, [N, H, W, C] on -1",
+        )
+
+
+def check_eps(eps: float) -> None:
+    """Raise BadOption unless ``eps`` is 0 or a positive finite number."""
+    if not 0 <= eps < inf:
+        raise BadOption(
+            "eps must be 0 or a positive number", got=eps, do="use 1e-5, or 1e-3 as in tf.layers"
         )
 
 

@@ -13,13 +13,13 @@ from evenkeel.kernels.activations import finish
 from evenkeel.views import (
     Axes,
     axes_of,
-    channels_back,
-    channels_second,
     check_broadcast,
+    check_eps,
     check_float,
     check_like,
     check_not_empty,
     check_vector,
+    rows_of,
     statistics_dtype,
 )
 
@@ -48,7 +48,7 @@ def batch_normalization(
             [ 1.,  1.]])
     """
     check_float(x)
-    _check_eps(eps)
+    check_eps(eps)
     for name, operand in (
         ("mean", mean),
         ("variance", variance),
@@ -122,7 +122,7 @@ def fused_batch_norm(
 
 
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -139,7 +139,7 @@ def batch_norm(
 
     Math:    as ``fused_batch_norm``; training also sets
              running ← (1 − momentum) · running + momentum · batch, the variance with n/(n − 1)
-    Shapes:  x any, C at ``channel_axis``; vectors [C]
+    Shapes:  input any, C at ``channel_axis``; vectors [C]
     Policy:  a batch whose statistics are not finite leaves the running ones as they were
     Raises:  as ``fused_batch_norm``; OneValuePerChannel in training when n = 1, NoStatistics in
              inference without running statistics
@@ -152,7 +152,7 @@ def batch_norm(
     >>> running_mean, running_var
     (tensor([1.]), tensor([1.5000]))
     """
-    _check_eps(eps)
+    check_eps(eps)
     if not training:
         if running_mean is None or running_var is None:
             raise NoStatistics(
@@ -161,7 +161,7 @@ def batch_norm(
                 do="give both, or training=True to normalize by the batch",
             )
         return normalize_by(
-            x,
+            input,
             running_mean,
             running_var,
             weight,
@@ -171,9 +171,10 @@ def batch_norm(
             activation=activation,
             residual=residual,
         )
-    check_several(x, channel_axis)
+    check_several(input, channel_axis)
+    _check_running(input, channel_axis, running_mean, running_var)
     y, stats = normalize_by_batch(
-        x,
+        input,
         weight,
         bias,
         eps=eps,
@@ -204,10 +205,10 @@ def normalize_by_batch(
     axes = axes_of(channel_axis, x.ndim)
     sizes = _check_operands(x, axes, (weight, bias), residual)
     check_not_empty(x, axes)
-    rows = channels_second(x, axes)
-    y, mean, var = autograd.train(rows, _flat(weight, x), _flat(bias, x), eps)
-    y = finish(channels_back(y, axes, x.shape), residual, activation)
-    return y, Moments(mean.view(sizes), var.view(sizes), rows.numel() // rows.shape[1])
+    rows = rows_of(x, axes)
+    y, mean, var = autograd.train(rows.of(x), _flat(weight, x), _flat(bias, x), eps)
+    y = finish(y, None if residual is None else rows.of(residual), activation)
+    return rows.back(y), Moments(mean.view(sizes), var.view(sizes), x.numel() // prod(sizes))
 
 
 def normalize_by(
@@ -228,10 +229,11 @@ def normalize_by(
     sizes = _check_operands(x, axes, (weight, bias), residual)
     check_vector(mean, sizes, "mean")
     check_vector(var, sizes, "variance")
-    rows = channels_second(x, axes)
+    rows = rows_of(x, axes)
+    seen = rows.of(x)
     vectors = (_flat(v, x) for v in (mean, var, weight, bias))
-    y = choose(KERNELS["normalize"], Call.of(rows)).run(rows, *vectors, eps)
-    return finish(channels_back(y, axes, x.shape), residual, activation)
+    y = choose(KERNELS["normalize"], Call.of(seen)).run(seen, *vectors, eps)
+    return rows.back(finish(y, None if residual is None else rows.of(residual), activation))
 
 
 def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
@@ -246,6 +248,7 @@ def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
 
 def check_several(x: Tensor, channel_axis: Axes) -> None:
     """Raise OneValuePerChannel when training statistics would be those of a single value."""
+    check_float(x)
     axes = axes_of(channel_axis, x.ndim)
     if x.numel() == prod(x.shape[axis] for axis in axes) > 0:
         raise OneValuePerChannel(
@@ -253,6 +256,13 @@ def check_several(x: Tensor, channel_axis: Axes) -> None:
             got=f"x of shape {list(x.shape)}, channel axes {list(axes)}: one value each",
             do="use a larger batch (drop_last=True in the loader), or eval() to use running statistics",
         )
+
+
+def _check_running(x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tensor | None) -> None:
+    """Before anything moves: a failure between the two would leave one of them moved."""
+    sizes = tuple(x.shape[a] for a in axes_of(channel_axis, x.ndim))
+    check_vector(mean, sizes, "running_mean")
+    check_vector(var, sizes, "running_var")
 
 
 def _flat(vector: Tensor | None, x: Tensor) -> Tensor | None:
@@ -270,24 +280,17 @@ def _check_operands(
     residual: Tensor | None,
 ) -> tuple[int, ...]:
     sizes = tuple(x.shape[a] for a in axes)
-    check_vector(vectors[0], sizes, "scale")
-    check_vector(vectors[1], sizes, "offset")
+    check_vector(vectors[0], sizes, "weight (scale)")
+    check_vector(vectors[1], sizes, "bias (offset)")
     if residual is not None:
         check_like(residual, x, "residual")
     return sizes
 
 
-def _check_eps(eps: float) -> None:
-    if not eps >= 0:
-        raise BadOption(
-            "eps must be 0 or positive", got=eps, do="use 1e-5, or 1e-3 as in tf.layers"
-        )
-
-
 def _check_options(
     training: bool, mean: Tensor | None, variance: Tensor | None, eps: float
 ) -> None:
-    _check_eps(eps)
+    check_eps(eps)
     if training != (mean is None and variance is None) or (mean is None) != (variance is None):
         raise BadOption(
             "training takes the batch's statistics, inference the given ones",

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from evenkeel.errors import BadOption
-from evenkeel.views import Axes, axes_of, check_float, statistics_dtype
+from evenkeel.errors import BadAxis, BadOption
+from evenkeel.views import Axes, axes_of, check_eps, check_float, statistics_dtype
 
 
 def local_response_normalization(
@@ -29,7 +29,11 @@ def local_response_normalization(
     tensor([[0.6000, 0.8000]])
     """
     check_float(x)
-    (axis,) = axes_of(channel_axis, x.ndim)
+    axis, *others = axes_of(channel_axis, x.ndim)
+    if others:
+        raise BadAxis(
+            "neighbours lie along one axis", got=f"axes {channel_axis}", do="give the channels' axis"
+        )
     if depth_radius < 0:
         raise BadOption(
             "depth_radius counts neighbours on each side", got=depth_radius, do="give 0 or more"
@@ -49,13 +53,14 @@ def l2_normalize(x: Tensor, axis: Axes, *, eps: float = 1e-12) -> Tensor:
     Math:    y = x / √max(Σ x², eps)
     Shapes:  x any; y as x
     Dtypes:  f16, bf16, f32, f64; computed in f32 (f64 for f64)
-    Raises:  BadDtype, BadAxis
+    Raises:  BadDtype, BadAxis, BadOption for a negative eps
     Source:  tf.math.l2_normalize, whose epsilon bounds the sum of squares (torch's bounds the norm)
 
     >>> l2_normalize(torch.tensor([3.0, 4.0]), 0)
     tensor([0.6000, 0.8000])
     """
     check_float(x)
+    check_eps(eps)
     wide = x.to(statistics_dtype(x))
     energy = wide.square().sum(axes_of(axis, x.ndim), keepdim=True)
     return (wide * energy.clamp_min(eps).rsqrt()).to(x.dtype)

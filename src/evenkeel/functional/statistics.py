@@ -1,13 +1,14 @@
 """Statistics: moments, weighted moments, and the moments of parts put together."""
 
-from math import prod
+from math import inf, prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from evenkeel.errors import BadOption, EmptyBatch
+from evenkeel.errors import BadOption, BadShape, EmptyBatch
 from evenkeel.kernels import KERNELS, Call, choose
+from evenkeel.kernels.moments.eager import summed
 from evenkeel.views import (
     Axes,
     axes_of,
@@ -57,8 +58,9 @@ def weighted_moments(x: Tensor, axes: Axes, weights: Tensor, *, keepdims: bool =
     Math:    count = Σ w      mean = Σ w·x / count      var = Σ w·(x − mean)² / count
     Shapes:  weights broadcast to x; results as in ``moments``, count a tensor like mean
     Dtypes:  as ``moments``; weights may be bool or of any real dtype
+    Gradient: in x and in weights; none in a weight of 0, which leaves its value out, NaN or not
     Raises:  BadDtype, BadAxis, EmptyBatch when all weights behind a mean are 0,
-             BadOption for a negative weight
+             BadOption for a weight that is negative, infinite or NaN
     Source:  tf.nn.weighted_moments
 
     >>> weighted_moments(torch.tensor([1.0, 3.0, 100.0]), 0, torch.tensor([1, 1, 0])).mean
@@ -69,9 +71,9 @@ def weighted_moments(x: Tensor, axes: Axes, weights: Tensor, *, keepdims: bool =
     check_not_empty(x, other_axes(over, x.ndim))
     check_broadcast(weights, x, "weights")
     wide, w = x.to(statistics_dtype(x)), weights.to(statistics_dtype(x))
-    w = w.expand_as(x)
     _check_weights(w)
-    count = w.sum(over, keepdim=True)
+    w = torch.where(w > 0, w, 0).expand_as(x)
+    count = summed(w, over)
     if not bool((count > 0).all()):
         raise EmptyBatch(
             "all values behind a mean have weight 0",
@@ -80,10 +82,10 @@ def weighted_moments(x: Tensor, axes: Axes, weights: Tensor, *, keepdims: bool =
         )
     # A value that is left out may be NaN or infinite, and 0·NaN is NaN.
     kept = torch.where(w > 0, wide, 0)
-    mean = (w * kept).sum(over, keepdim=True) / count
+    mean = summed(w * kept, over) / count
     deviation = torch.where(w > 0, kept - mean, 0)
-    rounding = (w * deviation).sum(over, keepdim=True) / count
-    var = (w * (deviation - rounding).square()).sum(over, keepdim=True) / count
+    rounding = summed(w * deviation, over) / count
+    var = summed(w * (deviation - rounding).square(), over) / count
     parts = (mean + rounding, var, count)
     return Moments(*(_squeeze(part, over, keepdims) for part in parts))
 
@@ -92,8 +94,11 @@ def merge_moments(*parts: Moments) -> Moments:
     """The moments of several disjoint sets of values together, from the moments of each.
 
     Math:    count = Σ nᵢ   mean = Σ nᵢ·meanᵢ / count   var = Σ nᵢ·(varᵢ + (meanᵢ − mean)²) / count
-    Dtypes:  computed in f64, returned in the parts' dtype
-    Raises:  BadOption without parts, EmptyBatch when every count is 0
+    Dtypes:  computed in f64, returned in the first part's dtype
+    Error:   the parts' own means, rounded to their dtype, limit it: for f32 parts the variance is
+             within 4·2⁻²⁴·|mean|/std of itself
+    Raises:  BadOption without parts, BadShape for parts of different shapes, EmptyBatch when a count
+             is 0 in every part
     Source:  Chan, Golub & LeVeque 1983, The American Statistician 37(3), equations 2.1
 
     >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([6.0])
@@ -102,12 +107,15 @@ def merge_moments(*parts: Moments) -> Moments:
     """
     if not parts:
         raise BadOption("nothing to merge", got="no moments", do="give at least one Moments")
+    _check_same_shape(parts)
     dtype = parts[0].mean.dtype
     counts = [torch.as_tensor(p.count, dtype=torch.float64, device=p.mean.device) for p in parts]
-    total = torch.stack(counts).sum(0) if len({c.shape for c in counts}) == 1 else sum(counts)
-    if not bool((torch.as_tensor(total) > 0).all()):
+    total = torch.as_tensor(sum(counts))
+    if not bool((total > 0).all()):
         raise EmptyBatch(
-            "every part is empty", got=f"counts {counts}", do="merge a part with values"
+            "every part is empty",
+            got=f"counts {[c.tolist() for c in counts]}",
+            do="merge a part with values",
         )
     # An empty part has no mean: NaN in most frameworks, and 0·NaN is NaN.
     means = [torch.where(n > 0, p.mean.double(), 0.0) for n, p in zip(counts, parts, strict=True)]
@@ -116,19 +124,20 @@ def merge_moments(*parts: Moments) -> Moments:
     squares = zip(counts, means, spreads, strict=True)
     var = sum(n * (v + (m - mean).square()) for n, m, v in squares) / total
     whole = all(isinstance(p.count, int) for p in parts)
-    count = sum(int(p.count) for p in parts) if whole else torch.as_tensor(total).to(dtype)
+    count = sum(int(p.count) for p in parts) if whole else total.to(dtype)
     return Moments(torch.as_tensor(mean).to(dtype), torch.as_tensor(var).to(dtype), count)
 
 
 def var_unbiased(stats: Moments) -> Tensor:
-    """The variance with Bessel's correction n/(n − 1); n = 1 keeps it as it is, as TensorFlow does.
+    """The variance with Bessel's correction n/(n − 1); n ≤ 1 keeps it as it is, as TensorFlow does.
 
     >>> var_unbiased(Moments(torch.zeros(1), torch.ones(1), 2))
     tensor([2.])
     """
     if isinstance(stats.count, int):
         return stats.var * (stats.count / max(stats.count - 1, 1))
-    return stats.var * (stats.count / torch.where(stats.count > 1, stats.count - 1, 1))
+    more = stats.count > 1
+    return stats.var * torch.where(more, stats.count / torch.where(more, stats.count - 1, 1), 1)
 
 
 def all_finite(stats: Moments) -> Tensor:
@@ -142,9 +151,19 @@ def _squeeze(part: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
 
 
 def _check_weights(weights: Tensor) -> None:
-    if not bool((weights >= 0).all()):
+    if not bool(((weights >= 0) & (weights < inf)).all()):
         raise BadOption(
-            "weights must be 0 or positive",
-            got=f"a smallest weight of {float(weights.min()):g}",
+            "weights must be 0 or positive numbers",
+            got=f"weights from {float(weights.min()):g} to {float(weights.max()):g}",
             do="use 0 to leave a value out, or a bool mask",
+        )
+
+
+def _check_same_shape(parts: tuple[Moments, ...]) -> None:
+    shapes = [list(v.shape) for p in parts for v in (p.mean, p.var)]
+    if any(shape != shapes[0] for shape in shapes):
+        raise BadShape(
+            "moments to be merged must have one shape",
+            got=f"mean and var of shapes {shapes}",
+            do="take the moments of every part over the same axes",
         )

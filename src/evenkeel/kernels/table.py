@@ -14,17 +14,23 @@ from evenkeel.views import View, view_of
 
 
 class Call(NamedTuple):
-    """All that a kernel may look at before it says whether it can run."""
+    """All that a kernel may look at before it says whether it can run.
+
+    ``planar``: x is contiguous in the order of its axes [N, C, *], with several values in ``*``.
+    """
 
     dtype: torch.dtype
     device: str
     view: View | None
     count: int  # type: ignore[assignment]  # hides tuple.count on purpose
+    planar: bool = False
 
     @classmethod
     def of(cls, x: Tensor) -> "Call":
         """The call for a tensor [N, C, *]."""
-        return cls(x.dtype, x.device.type, view_of(x, 1), x.numel() // max(x.shape[1], 1))
+        planar = x.is_contiguous() and x.numel() > x.shape[0] * x.shape[1]
+        count = x.numel() // max(x.shape[1], 1)
+        return cls(x.dtype, x.device.type, view_of(x, 1), count, planar)
 
 
 def accepts_all(_: Call) -> str:
@@ -91,10 +97,12 @@ def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:
     for kernel in rows:
         if not refusals[kernel.name]:
             return kernel
+    asked = {only: refusals[only]} if only else refusals
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in asked.items())
     raise NoKernel(
-        "no kernel can run this call",
+        f"no kernel can run this call. {reasons}",
         got=f"{call}",
-        do="; ".join(f"{name}: {reason}" for name, reason in refusals.items()),
+        do=f"leave use_kernel({only!r}) out, and another one runs it" if only else "convert x",
     )
 
 

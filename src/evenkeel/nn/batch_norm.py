@@ -1,19 +1,20 @@
 """BatchNorm1d, BatchNorm2d, BatchNorm3d: torch's classes, and what torch's classes lack."""
 
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from operator import index
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from evenkeel.errors import BadOption, Misread, NonFiniteBatch
-from evenkeel.functional import batch_normalization, weighted_moments
-from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
+from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
-from evenkeel.kernels.activations import finish
-from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, commit
+from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.views import Axes, axes_of, check_like
+from evenkeel.nn.steps import by_batch, by_weights, infer, move
+from evenkeel.nn.tracing import is_traced, recorded
+from evenkeel.views import Axes
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -67,7 +68,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         nn.Module.__init__(self)
         self.spec = Spec(
             type(self).__name__,
-            (num_features,) if isinstance(num_features, int) else tuple(num_features),
+            _sizes(num_features),
             eps,
             channel_axis,
             activation,
@@ -98,13 +99,19 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         say how much each position counts in the batch's statistics; they change nothing in
         inference.
         """
+        if is_traced(input):
+            return recorded(self, input, residual=residual, mask=mask, weights=weights)
         mean, var = self.running_mean, self.running_var
         if not self.training and mean is not None and var is not None:
             return infer(self.spec, input, mean, var, self.weight, self.bias, residual)
-        state = self._state() if self.training else None
-        chosen = mask if weights is None else weights
-        _check_one_of(mask, weights)
-        return _train(self.spec, input, self.weight, self.bias, state, residual, chosen)
+        if mask is not None and weights is not None:
+            raise BadOption(
+                "mask and weights say the same thing twice",
+                got="both",
+                do="give weights * mask as weights",
+            )
+        self.spec.check_input(input)
+        return self._forward_by_batch(input, residual, mask if weights is None else weights)
 
     @property
     def eps(self) -> float:
@@ -136,9 +143,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     def reset_running_stats(self) -> None:
         """Set the running statistics to those of a new layer."""
         super().reset_running_stats()
-        for name, initial in self.spec.running.buffers(self.spec.channels).items():
+        for name in self.spec.running.extra:
             if name in self._buffers:
-                getattr(self, name).copy_(initial)
+                getattr(self, name).zero_()
 
     def reset_parameters(self) -> None:
         """Set weight to 1, bias to 0, and the running statistics to those of a new layer."""
@@ -159,9 +166,36 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         words = {"weight": "scale=False", "bias": "center=False"}
         return ", ".join(filter(None, [line, *(words[n] for n in missing), spec.options()]))
 
+    def _forward_by_batch(
+        self, x: Tensor, residual: Tensor | None, weights: Tensor | None
+    ) -> Tensor:
+        """Normalize by the batch; in training also move the running statistics."""
+        if weights is None:
+            y, batch = by_batch(self.spec, x, self.weight, self.bias, residual)
+        else:
+            y, batch = by_weights(self.spec, x, self.weight, self.bias, residual, weights)
+        self._move(batch)
+        return y
+
+    def _move(self, batch: Moments) -> None:
+        state = self._state()
+        if state is not None and self._moving:
+            move(self.spec, state, batch)
+
+    @property
+    def _moving(self) -> bool:
+        # Code that borrows a layer switches track_running_stats off for a while, as torch allows.
+        return self.training and self.track_running_stats
+
     @property
     def _torch_training(self) -> bool:
         return self.spec.torch_training
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        keep_exact(self._buffers, before, self.spec.running)
+        return self
 
     def _misread(self, name: str) -> Misread:
         return Misread(
@@ -184,18 +218,19 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         for name in names[:2]:
             self.register_buffer(name, torch.empty(self.spec.channels, device=device, dtype=dtype))
         self.register_buffer(names[2], torch.tensor(0, dtype=torch.long, device=device))
-        for name, initial in self.spec.running.buffers(self.spec.channels).items():
-            self.register_buffer(name, initial.to(device))
+        for name in self.spec.running.extra:
+            exact = torch.empty(self.spec.channels, device=device, dtype=torch.float64)
+            self.register_buffer(name, exact)
 
     def _state(self) -> RunningState | None:
         mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
         if mean is None or var is None or batches is None:
             return None
-        extra = self.spec.running.buffers(self.spec.channels)
-        return RunningState(mean, var, batches, tuple(getattr(self, name) for name in extra))
+        extra = tuple(getattr(self, name) for name in self.spec.running.extra)
+        return RunningState(mean, var, batches, extra)
 
 
-class BatchNorm1d(BatchNorm):
+class BatchNorm1d(BatchNorm, nn.BatchNorm1d):
     """Batch normalization of [N, C] or [N, C, L]; everything else as in ``BatchNorm``.
 
     >>> BatchNorm1d(100, activation="sigmoid")
@@ -205,7 +240,7 @@ class BatchNorm1d(BatchNorm):
     _ranks = (2, 3)
 
 
-class BatchNorm2d(BatchNorm):
+class BatchNorm2d(BatchNorm, nn.BatchNorm2d):
     """Batch normalization of [N, C, H, W]; everything else as in ``BatchNorm``.
 
     >>> BatchNorm2d(64, channel_axis=-1)(torch.randn(8, 7, 7, 64)).shape
@@ -215,7 +250,7 @@ class BatchNorm2d(BatchNorm):
     _ranks = (4,)
 
 
-class BatchNorm3d(BatchNorm):
+class BatchNorm3d(BatchNorm, nn.BatchNorm3d):
     """Batch normalization of [N, C, D, H, W]; everything else as in ``BatchNorm``.
 
     >>> BatchNorm3d(4)(torch.randn(2, 4, 3, 3, 3)).shape
@@ -225,128 +260,20 @@ class BatchNorm3d(BatchNorm):
     _ranks = (5,)
 
 
-@torch.fx.wrap
-def _train(
-    spec: Spec,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    state: RunningState | None,
-    residual: Tensor | None,
-    weights: Tensor | None,
-) -> Tensor:
-    """The whole training step of a layer, as one call that torch.fx records without looking in."""
-    spec.check_input(x)
-    if weights is None:
-        y, batch = by_batch(spec, x, weight, bias, residual)
-    else:
-        y, batch = _by_weights(spec, x, weight, bias, residual, weights)
-    if state is not None:
-        move(spec, state, batch)
-    return y
-
-
-@torch.fx.wrap
-def infer(
-    spec: Spec,
-    x: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-) -> Tensor:
-    """The inference step of a layer, as one call that torch.fx records without looking in."""
-    spec.check_input(x)
-    return normalize_by(
-        x,
-        mean,
-        var,
-        weight,
-        bias,
-        eps=spec.eps,
-        channel_axis=spec.channel_axis,
-        activation=spec.activation,
-        residual=residual,
-    )
-
-
-def by_batch(
-    spec: Spec, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
-) -> tuple[Tensor, Moments]:
-    """Normalize by the batch's statistics; also those. More than one value per channel."""
-    check_several(x, spec.channel_axis)
-    return normalize_by_batch(
-        x,
-        weight,
-        bias,
-        eps=spec.eps,
-        channel_axis=spec.channel_axis,
-        activation=spec.activation,
-        residual=residual,
-    )
-
-
-def move(spec: Spec, state: RunningState, batch: Moments) -> None:
-    """Move the running statistics by a batch, or warn that it was not finite."""
-    with torch.no_grad():
-        finite = commit(state, spec.running.updated(state, batch, spec.unbiased), batch)
-    if not finite:
-        warn_not_finite(spec)
-
-
-def warn_not_finite(spec: Spec) -> None:
-    """Say that a batch left the running statistics as they were."""
-    warnings.warn(
-        f"a {spec.kind} got a batch with NaN or infinity; its running statistics stay as they were",
-        NonFiniteBatch,
-        stacklevel=2,
-    )
-
-
-def _by_weights(
-    spec: Spec,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    residual: Tensor | None,
-    weights: Tensor,
-) -> tuple[Tensor, Moments]:
-    axes = axes_of(spec.channel_axis, x.ndim)
-    rest = tuple(a for a in range(x.ndim) if a not in axes)
-    spread = _position_weights(weights, x, axes)
-    stats = weighted_moments(x, rest, spread, keepdims=True)
-    shape = stats.mean.shape
-    scale, offset = (None if v is None else v.view(shape) for v in (weight, bias))
-    y = batch_normalization(x, stats.mean, stats.var, offset, scale, spec.eps)
-    if residual is not None:
-        check_like(residual, x, "residual")
-    batch = Moments(*(torch.as_tensor(s).detach().reshape(spec.channels) for s in stats))
-    return finish(y, residual, spec.activation), batch
-
-
-def _position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Weights with x's rank and size 1 on the channel axes."""
-    if weights.ndim == x.ndim - len(axes):
-        for axis in axes:
-            weights = weights.unsqueeze(axis)
-    sizes = [1 if a in axes else n for a, n in enumerate(x.shape)]
-    fits = weights.ndim == x.ndim and all(
-        w in (1, n) for w, n in zip(weights.shape, sizes, strict=True)
-    )
-    if not fits:
-        without = [n for a, n in enumerate(x.shape) if a not in axes]
-        raise BadOption(
-            "mask and weights count positions, the same for every channel",
-            got=f"mask or weights of shape {list(weights.shape)}, x {list(x.shape)}",
-            do=f"give shape {without}, or {sizes} with 1 wherever it should broadcast",
-        )
-    return weights
+def _sizes(num_features: int | tuple[int, ...]) -> tuple[int, ...]:
+    sizes = num_features if isinstance(num_features, tuple | list) else (num_features,)
+    return tuple(index(size) for size in sizes)  # also NumPy's integers
 
 
 def _running(running: Running | None, momentum: float | None) -> Running:
     if running is None:
         return CumulativeAverage() if momentum is None else Ema(momentum)
+    if not isinstance(running, Running):
+        raise BadOption(
+            "running takes a rule for the running statistics",
+            got=f"running={running!r}",
+            do="give a value such as Population() or Ema(0.1), called, not the class or its name",
+        )
     if momentum not in (DEFAULT_MOMENTUM, running.momentum):
         raise BadOption(
             "momentum belongs to the running statistics' rule",
@@ -364,12 +291,3 @@ def _unbiased(running_var: str) -> bool:
             do='use "unbiased" (torch, fused TensorFlow) or "biased" (Keras 3, Flax, TFLearn)',
         )
     return running_var == "unbiased"
-
-
-def _check_one_of(mask: Tensor | None, weights: Tensor | None) -> None:
-    if mask is not None and weights is not None:
-        raise BadOption(
-            "mask and weights say the same thing twice",
-            got="both",
-            do="give weights * mask as weights",
-        )

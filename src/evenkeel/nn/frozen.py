@@ -1,14 +1,18 @@
 """FrozenBatchNorm: running statistics that no call to ``train()`` can thaw, and the way back."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from evenkeel.errors import BadOption, Misread, NoStatistics
-from evenkeel.nn.batch_norm import BatchNorm, infer
+from evenkeel.nn.batch_norm import BatchNorm
+from evenkeel.nn.running import keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
+from evenkeel.nn.steps import infer
+from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
 
@@ -95,8 +99,21 @@ class FrozenBatchNorm(nn.Module):
             getattr(layer, name).requires_grad_(required)
         return layer.train(self.training)
 
-    def forward(self, input: Tensor, *, residual: Tensor | None = None) -> Tensor:
-        """Normalize ``input`` by the fixed statistics, whatever the mode."""
+    def forward(
+        self,
+        input: Tensor,
+        *,
+        residual: Tensor | None = None,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Normalize ``input`` by the fixed statistics, whatever the mode.
+
+        ``mask`` and ``weights`` stand here for calls written for the layer that was frozen; they
+        change nothing, as in its inference.
+        """
+        if is_traced(input):
+            return recorded(self, input, residual=residual, mask=mask, weights=weights)
         return infer(
             self.spec, input, self.running_mean, self.running_var, self.weight, self.bias, residual
         )
@@ -117,6 +134,12 @@ class FrozenBatchNorm(nn.Module):
         channels = self.spec.channels[0] if len(self.spec.channels) == 1 else self.spec.channels
         return ", ".join(filter(None, [f"{channels}, eps={self.spec.eps}", self.spec.options()]))
 
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        keep_exact(self._buffers, before, self.spec.running)
+        return self
+
     def _adopt(self, layer: nn.Module, spec: Spec) -> None:
         self.spec = replace(spec, kind=type(self).__name__)
         self._parameters, self._buffers = dict(layer._parameters), dict(layer._buffers)
@@ -132,6 +155,12 @@ def _spec_of(layer: nn.Module) -> Spec:
             "only batch-norm layers can be frozen",
             got=type(layer).__name__,
             do="freeze a BatchNorm2d",
+        )
+    if not type(layer).forward.__module__.startswith(("torch.nn.", "evenkeel.nn.")):
+        raise BadOption(
+            "a layer with a forward of its own cannot be frozen: what it does there would be lost",
+            got=f"{type(layer).__name__}, a subclass of torch's batch norm",
+            do="freeze a plain layer, for example BatchNorm2d(…, activation=…)",
         )
     if layer.running_mean is None or layer.running_var is None:
         raise NoStatistics(

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenkeel.errors import BadOption, BadShape
+from evenkeel.errors import BadAxis, BadOption, BadShape
 from evenkeel.functional.statistics import Moments, merge_moments
-from evenkeel.nn.batch_norm import BatchNorm, by_batch, move
-from evenkeel.nn.running import Population, RunningState
+from evenkeel.nn.batch_norm import BatchNorm
+from evenkeel.nn.running import Population
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.views import check_like
+from evenkeel.nn.steps import by_batch
+from evenkeel.views import check_like, check_not_empty
 
 
 class GhostBatchNorm(BatchNorm):
@@ -23,7 +24,8 @@ class GhostBatchNorm(BatchNorm):
              "strided": examples g, g + G, g + 2G, … of G groups, as TensorFlow's
              ``virtual_batch_size`` takes them
     Shapes:  as BatchNorm; the first axis is the batch, and no channel axis
-    Raises:  as BatchNorm; BadShape when the batch is no multiple of ``ghost_size``
+    Raises:  as BatchNorm; BadShape when the batch is no multiple of ``ghost_size``; BadOption for a
+             mask or weights in training
     Source:  Hoffer et al. 2017, arXiv:1705.08741, section 4; tf.layers.batch_normalization
 
     >>> layer = GhostBatchNorm(3, ghost_size=4)
@@ -56,29 +58,6 @@ class GhostBatchNorm(BatchNorm):
             )
         self.ghost_size, self.groups = ghost_size, groups
 
-    def forward(
-        self,
-        input: Tensor,
-        *,
-        residual: Tensor | None = None,
-        mask: Tensor | None = None,
-        weights: Tensor | None = None,
-    ) -> Tensor:
-        """Normalize ``input``, in training group by group."""
-        if not self.training and self.running_mean is not None:
-            return super().forward(input, residual=residual)
-        if mask is not None or weights is not None:
-            raise BadOption(
-                "GhostBatchNorm takes no mask or weights",
-                got="one of them",
-                do="use BatchNorm with a mask",
-            )
-        strided = self.groups == "strided"
-        state = self._state() if self.training else None
-        return _train(
-            self.spec, self.ghost_size, strided, input, self.weight, self.bias, state, residual
-        )
-
     def extra_repr(self) -> str:
         """BatchNorm's, and the groups."""
         return f"{super().extra_repr()}, ghost_size={self.ghost_size}, groups={self.groups!r}"
@@ -87,41 +66,52 @@ class GhostBatchNorm(BatchNorm):
     def _torch_training(self) -> bool:
         return False
 
+    def _forward_by_batch(
+        self, x: Tensor, residual: Tensor | None, weights: Tensor | None
+    ) -> Tensor:
+        """Normalize group by group; in training also move the running statistics."""
+        if weights is not None:
+            raise BadOption(
+                "GhostBatchNorm takes no mask or weights",
+                got="one of them",
+                do="use BatchNorm with a mask",
+            )
+        self._check_batch(x)
+        parts = self._groups_of(x)
+        rests: list[Tensor] | list[None] = [None] * len(parts)
+        if residual is not None:
+            check_like(residual, x, "residual")
+            rests = self._groups_of(residual)
+        pairs = zip(parts, rests, strict=True)
+        done = [by_batch(self.spec, part, self.weight, self.bias, rest) for part, rest in pairs]
+        self._move(_together(self.spec, [batch for _, batch in done]))
+        outputs = [y for y, _ in done]
+        strided = self.groups == "strided"
+        return torch.stack(outputs, 1).flatten(0, 1) if strided else torch.cat(outputs)
 
-@torch.fx.wrap
-def _train(
-    spec: Spec,
-    ghost_size: int,
-    strided: bool,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    state: RunningState | None,
-    residual: Tensor | None,
-) -> Tensor:
-    """The training step, as one call that torch.fx records without looking in."""
-    spec.check_input(x)
-    parts = split(x, ghost_size, strided)
-    rests: list[Tensor | None] = [None] * len(parts)
-    if residual is not None:
-        check_like(residual, x, "residual")
-        rests = [*split(residual, ghost_size, strided)]
-    done = [by_batch(spec, p, weight, bias, r) for p, r in zip(parts, rests, strict=True)]
-    if state is not None:
-        move(spec, state, _together(spec, [batch for _, batch in done]))
-    outputs = [y for y, _ in done]
-    return torch.stack(outputs, 1).flatten(0, 1) if strided else torch.cat(outputs)
+    def _groups_of(self, x: Tensor) -> list[Tensor]:
+        return split(x, self.ghost_size, strided=self.groups == "strided")
+
+    def _check_batch(self, x: Tensor) -> None:
+        axes = self.spec.axes(x.ndim)
+        check_not_empty(x, axes)
+        if 0 in axes:
+            raise BadAxis(
+                "ghost groups are cut from the first axis, which must not hold channels",
+                got=f"channel_axis {self.spec.channel_axis}, x of shape {list(x.shape)}",
+                do="put the batch first",
+            )
 
 
-def split(x: Tensor, ghost_size: int, strided: bool) -> list[Tensor]:
+def split(x: Tensor, ghost_size: int, *, strided: bool) -> list[Tensor]:
     """The groups of a batch, each [ghost_size, *].
 
-    >>> [g.tolist() for g in split(torch.arange(4), 2, False)]
+    >>> [g.tolist() for g in split(torch.arange(4), 2, strided=False)]
     [[0, 1], [2, 3]]
-    >>> [g.tolist() for g in split(torch.arange(4), 2, True)]
+    >>> [g.tolist() for g in split(torch.arange(4), 2, strided=True)]
     [[0, 2], [1, 3]]
     """
-    if len(x) % ghost_size or not len(x):
+    if len(x) % ghost_size:
         raise BadShape(
             "the batch must be a multiple of ghost_size",
             got=f"a batch of {len(x)}, ghost_size {ghost_size}",

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenkeel.errors import BadOption
+from evenkeel.errors import BadOption, NoStatistics
 from evenkeel.functional.normalization import blend
 from evenkeel.functional.statistics import Moments
 from evenkeel.kernels.activations import finish
-from evenkeel.nn.batch_norm import BatchNorm, by_batch, warn_not_finite
+from evenkeel.nn.batch_norm import BatchNorm
 from evenkeel.nn.running import CumulativeAverage, Ema, RunningState, commit
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
+from evenkeel.nn.steps import by_batch, warn_not_finite
 from evenkeel.views import check_like
 
 
@@ -42,9 +43,8 @@ class RenormLimits:
 
     def at(self, batches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """r_min, r_max, d_max after ``batches`` training batches."""
-        low, high, shift = batches.new_tensor(
-            [self.low, self.r_max, self.d_max], dtype=torch.float32
-        )
+        limits = [self.low, self.r_max, self.d_max]
+        low, high, shift = batches.new_tensor(limits, dtype=torch.float64)
         return low, high, shift
 
 
@@ -75,7 +75,7 @@ class RenormSchedule:
 
     def at(self, batches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """r_min, r_max, d_max after ``batches`` training batches."""
-        past = (batches - self.start).float()
+        past = (batches - self.start).double()
         high = 1 + (self.r_max - 1) * (past / (self.r_end - self.start)).clamp(0, 1)
         shift = self.d_max * (past / (self.d_end - self.start)).clamp(0, 1)
         return 1 / high, high, shift
@@ -111,11 +111,13 @@ class BatchRenorm(BatchNorm):
         eps: float = DEFAULT_EPS,
         momentum: float | None = 0.01,
         affine: bool = True,
+        track_running_stats: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
         limits: RenormLimits | RenormSchedule | None = None,
         renorm_momentum: float | None = None,
+        running_var: str = "biased",
         **options: Any,  # BatchNorm's keyword-only arguments, checked there
     ) -> None:
         super().__init__(
@@ -123,18 +125,13 @@ class BatchRenorm(BatchNorm):
             eps,
             momentum,
             affine,
-            True,
+            track_running_stats,
             device,
             dtype,
-            running_var="biased",
+            running_var=running_var,
             **options,
         )
-        if type(self.spec.running) not in (Ema, CumulativeAverage):
-            raise BadOption(
-                "BatchRenorm averages σ exponentially",
-                got=self.spec.running,
-                do="give momentum alone",
-            )
+        self._check_options()
         self.limits = RenormSchedule() if limits is None else limits
         self.renorm_momentum = renorm_momentum
         if renorm_momentum is not None:
@@ -143,35 +140,6 @@ class BatchRenorm(BatchNorm):
                 self.register_buffer(
                     name, torch.full(self.spec.channels, value, device=device, dtype=dtype)
                 )
-
-    def forward(
-        self,
-        input: Tensor,
-        *,
-        residual: Tensor | None = None,
-        mask: Tensor | None = None,
-        weights: Tensor | None = None,
-    ) -> Tensor:
-        """Normalize ``input``; in training with the correction, and moving the statistics."""
-        if not self.training:
-            return super().forward(input, residual=residual)
-        if mask is not None or weights is not None:
-            raise BadOption(
-                "BatchRenorm takes no mask or weights",
-                got="one of them",
-                do="use BatchNorm with a mask",
-            )
-        state = self._state()
-        return _train(
-            self.spec,
-            self.limits,
-            self.renorm_momentum,
-            input,
-            self.weight,
-            self.bias,
-            state,
-            residual,
-        )
 
     def reset_running_stats(self) -> None:
         """Set the running statistics to those of a new layer."""
@@ -191,36 +159,56 @@ class BatchRenorm(BatchNorm):
     def _torch_training(self) -> bool:
         return False
 
+    def _check_options(self) -> None:
+        averages = type(self.spec.running) in (Ema, CumulativeAverage)
+        if averages and not self.spec.unbiased and self.track_running_stats:
+            return
+        raise BadOption(
+            "BatchRenorm averages σ, by momentum, and normalizes by that average",
+            got=f"{self.spec.options()}, track_running_stats={self.track_running_stats}",
+            do="leave out running, running_var and track_running_stats",
+        )
+
+    def _forward_by_batch(
+        self, x: Tensor, residual: Tensor | None, weights: Tensor | None
+    ) -> Tensor:
+        """Normalize with the correction; in training also move the running statistics."""
+        if weights is not None:
+            raise BadOption(
+                "BatchRenorm takes no mask or weights",
+                got="one of them",
+                do="use BatchNorm with a mask",
+            )
+        if residual is not None:
+            check_like(residual, x, "residual")
+        state = self._state()
+        y, batch = by_batch(replace(self.spec, activation=None), x, None, None, None)
+        with torch.no_grad():
+            std = (batch.var + self.spec.eps).sqrt()
+            r, d = _correction(self.spec, self.limits, state, batch.mean, std)
+        self._move_std(state, batch, std)
+        y = _affine(self.spec, y, r, d, self.weight, self.bias)
+        return finish(y, residual, self.spec.activation)
+
+    def _move_std(self, state: RunningState, batch: Moments, std: Tensor) -> None:
+        if not self._moving:
+            return
+        with torch.no_grad():
+            new = _updated(self.spec, self.renorm_momentum, state, batch, std)
+            finite = commit(state, new, batch)
+        if not finite:
+            warn_not_finite(self.spec)
+
     def _state(self) -> RunningState:
         own = super()._state()
+        if own is None:
+            raise NoStatistics(
+                "BatchRenorm normalizes by its running statistics, in training too",
+                got="a layer whose running statistics were taken away",
+                do="use BatchNorm where there are none",
+            )
         pair = [self._buffers[n] for n in ("renorm_mean", "renorm_std") if n in self._buffers]
-        return own._replace(extra=tuple(pair))  # type: ignore[union-attr, arg-type]
-
-
-@torch.fx.wrap
-def _train(
-    spec: Spec,
-    limits: RenormLimits | RenormSchedule,
-    renorm_momentum: float | None,
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    state: RunningState,
-    residual: Tensor | None,
-) -> Tensor:
-    """The training step, as one call that torch.fx records without looking in."""
-    spec.check_input(x)
-    if residual is not None:
-        check_like(residual, x, "residual")
-    plain = replace(spec, activation=None)
-    y, batch = by_batch(plain, x, None, None, None)
-    with torch.no_grad():
-        std = (batch.var + spec.eps).sqrt()
-        r, d = _correction(spec, limits, state, batch.mean, std)
-        finite = commit(state, _updated(spec, renorm_momentum, state, batch, std), batch)
-    if not finite:
-        warn_not_finite(spec)
-    return finish(_affine(spec, y, r, d, weight, bias), residual, spec.activation)
+        return own._replace(extra=tuple(pair))  # type: ignore[arg-type]
 
 
 def _correction(
@@ -249,7 +237,7 @@ def _updated(
     extra = state.extra
     if renorm_momentum is not None:
         pair = zip(state.extra, (batch.mean, std), strict=True)
-        extra = tuple(blend(old, new, renorm_momentum) for old, new in pair)
+        extra = tuple(blend(old, new, float(renorm_momentum)) for old, new in pair)
     return RunningState(
         blend(state.mean, batch.mean, weight),
         (running_std.square() - spec.eps).clamp_min(0),

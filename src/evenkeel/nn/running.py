@@ -5,7 +5,7 @@ line that changes a layer's buffers.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,18 +28,16 @@ class RunningState(NamedTuple):
 class Running:
     """A rule for running statistics; the base of all of them.
 
-    ``momentum`` is the weight of the new batch, None where the rule has none.
+    ``momentum`` is the weight of the new batch, None where the rule has none. ``extra`` names the
+    buffers that the rule keeps beyond torch's: float64, one number for each channel, 0 at first.
     """
 
+    extra: ClassVar[tuple[str, ...]] = ()
     momentum: float | None
 
     def weights(self, batches: Tensor) -> tuple[float | Tensor, float | Tensor]:
         """The weight of the new batch in mean and variance, at the ``batches``-th batch."""
         raise NotImplementedError
-
-    def buffers(self, shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """The extra buffers that the rule keeps, by name, at their initial values."""
-        return {}
 
     def with_momentum(self, momentum: float | None) -> "Running":
         """The rule with another momentum; None means the cumulative average, as in torch."""
@@ -72,7 +70,7 @@ class Ema(Running):
 
     def weights(self, batches: Tensor) -> tuple[float, float]:
         """The same weight for every batch."""
-        return self.momentum, self.momentum
+        return float(self.momentum), float(self.momentum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class CumulativeAverage(Running):
 
     def weights(self, batches: Tensor) -> tuple[Tensor, Tensor]:
         """1/t at batch t."""
-        return 1.0 / batches, 1.0 / batches
+        return _one_over(batches), _one_over(batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,9 @@ class ZeroDebiasedEma(Running):
     def weights(self, batches: Tensor) -> tuple[float | Tensor, float | Tensor]:
         """Momentum / (1 − (1 − momentum)^t) at batch t."""
         if self.momentum is None:
-            return 1.0 / batches, 1.0 / batches
+            return _one_over(batches), _one_over(batches)
         debiased = self.momentum / (1 - (1 - self.momentum) ** batches.double())
-        return debiased, debiased if self.variance else self.momentum
+        return debiased, debiased if self.variance else float(self.momentum)
 
     def with_momentum(self, momentum: float | None) -> "Running":
         """The same rule; None averages cumulatively until a momentum comes back."""
@@ -128,15 +126,10 @@ class Population(Running):
     Source:  Chan, Golub & LeVeque 1983
     """
 
+    # The count too has one number for each channel: torch.compile (torch 2.13) drops every in-place
+    # update of a float64 buffer without dimensions.
+    extra: ClassVar[tuple[str, ...]] = ("population_count", "population_mean", "population_m2")
     momentum: None = None
-
-    def buffers(self, shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """Count, mean and sum of squared deviations, in float64."""
-        return {
-            "population_count": torch.zeros((), dtype=torch.float64),
-            "population_mean": torch.zeros(shape, dtype=torch.float64),
-            "population_m2": torch.zeros(shape, dtype=torch.float64),
-        }
 
     def with_momentum(self, momentum: float | None) -> "Running":
         """Itself for None; a population has no momentum."""
@@ -151,15 +144,14 @@ class Population(Running):
     def updated(self, state: RunningState, batch: Moments, unbiased: bool) -> RunningState:
         """The state after the batch's values joined the population."""
         count, mean, m2 = state.extra
-        seen = Moments(mean.double(), m2.double() / count.clamp_min(1), count.double())
-        new = Moments(
-            batch.mean.double(), batch.var.double(), torch.as_tensor(batch.count).to(count)
-        )
-        whole = merge_moments(seen, new)
-        total = torch.as_tensor(whole.count)
+        seen = Moments(mean, m2 / count.clamp_min(1), count)
+        new_count = torch.as_tensor(batch.count).to(count).expand_as(count)
+        whole = merge_moments(seen, Moments(batch.mean.double(), batch.var.double(), new_count))
+        total = count + new_count
         var = var_unbiased(whole) if unbiased else whole.var
-        extra = (count + new.count, whole.mean.to(mean.dtype), (whole.var * total).to(m2.dtype))
-        return RunningState(whole.mean, var, state.batches + 1, extra)
+        return RunningState(
+            whole.mean, var, state.batches + 1, (total, whole.mean, whole.var * total)
+        )
 
 
 def commit(state: RunningState, new: RunningState, batch: Moments) -> bool:
@@ -178,9 +170,23 @@ def commit(state: RunningState, new: RunningState, batch: Moments) -> bool:
     return True
 
 
+def keep_exact(
+    buffers: dict[str, Tensor | None], before: dict[str, Tensor | None], rule: Running
+) -> None:
+    """Give the rule's own buffers their float64 values back after ``half()``, on the new device."""
+    for name in rule.extra:
+        old, new = before.get(name), buffers.get(name)
+        if old is not None and new is not None and new.dtype != old.dtype:
+            buffers[name] = old.to(new.device)
+
+
 def tensors(state: RunningState) -> tuple[Tensor, ...]:
     """All buffers of a state, in a fixed order."""
     return (state.mean, state.var, state.batches, *state.extra)
+
+
+def _one_over(batches: Tensor) -> Tensor:
+    return 1.0 / batches.double()  # an integer tensor would give float32, also to a float64 layer
 
 
 def _check_momentum(momentum: float) -> None:

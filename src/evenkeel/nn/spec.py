@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor
 
-from evenkeel.errors import BadOption, BadShape
+from evenkeel.errors import BadAxis, BadOption, BadShape
 from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.nn.running import CumulativeAverage, Ema, Running
 from evenkeel.views import Axes, axes_of, check_float
@@ -37,6 +37,8 @@ class Spec:
             raise BadOption("eps must be 0 or positive", got=self.eps, do="use 1e-5")
         if self.activation is not None:
             ACTIVATIONS[self.activation]  # a miss names its neighbours
+        if self.ranks:
+            self.axes(max(self.ranks))
 
     @property
     def torch_inference(self) -> bool:
@@ -63,9 +65,25 @@ class Spec:
             shown.append(f"running={self.running!r}")
         return ", ".join(shown)
 
+    def axes(self, ndim: int) -> tuple[int, ...]:
+        """The channel axes of input of rank ``ndim``: not negative, ascending.
+
+        Raises:  BadAxis when there are none such, or in another order than ``channels``' sizes
+        """
+        axes = axes_of(self.channel_axis, ndim)
+        if isinstance(self.channel_axis, tuple):
+            given = [a + ndim if a < 0 else a for a in self.channel_axis]
+            if given != sorted(given):
+                raise BadAxis(
+                    "several channel axes are named in ascending order, as num_features is",
+                    got=f"channel_axis {self.channel_axis}, axes {given} at rank {ndim}",
+                    do=f"give channel_axis={axes}, and num_features in that order",
+                )
+        return axes
+
     def vector_shape(self, ndim: int) -> list[int]:
         """The shape in which a vector of the channels broadcasts to input of rank ``ndim``."""
-        sizes = dict(zip(axes_of(self.channel_axis, ndim), self.channels, strict=True))
+        sizes = dict(zip(self.axes(ndim), self.channels, strict=True))
         return [sizes.get(axis, 1) for axis in range(ndim)]
 
     def check_input(self, x: Tensor) -> None:
@@ -77,7 +95,7 @@ class Spec:
                 got=f"x of shape {list(x.shape)}: rank {x.ndim}",
                 do=_rank_advice(x.ndim),
             )
-        axes = axes_of(self.channel_axis, x.ndim)
+        axes = self.axes(x.ndim)
         if tuple(x.shape[a] for a in axes) != self.channels:
             raise self._wrong_channels(x, axes)
 
@@ -91,11 +109,11 @@ class Spec:
             advice = f"give it {wanted} channels there, or build the layer for the sizes given"
             return BadShape(problem, got=f"x of shape {list(x.shape)}: {found}", do=advice)
         named = -1 if slip[-1] == x.ndim - 1 else slip[-1]
-        layout = "[N, C, H, W]" if x.ndim == 4 else f"channels on axis {axes[0]}"
         return BadShape(
             problem,
             got=f"x of shape {list(x.shape)}: {found}, {x.shape[slip[-1]]} on axis {slip[-1]}",
-            do=f"permute to {layout}, or build the layer with channel_axis={named}",
+            do=f"permute to {_layout(axes[0], x.ndim)}, "
+            f"or build the layer with channel_axis={named}",
         )
 
 
@@ -111,6 +129,12 @@ def _check_sizes(spec: Spec) -> None:
         raise BadOption(
             "num_features counts channels", got=spec.channels, do="give whole numbers above 0"
         )
+
+
+def _layout(axis: int, rank: int) -> str:
+    """The usual letters of the axes, C on ``axis``."""
+    places = ["N", *{3: "L", 4: "HW", 5: "DHW"}.get(rank, ["*"] * (rank - 2))]
+    return f"[{', '.join([*places[:axis], 'C', *places[axis:]])}]"
 
 
 def _rank_advice(rank: int) -> str:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from evenkeel.errors import BadOption
 from evenkeel.tables import Table
+
+PLACEMENTS = ("before", "after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +18,20 @@ class Variant:
 
     ``batch_norm``: with batch normalization, or the same network without.
     ``placement``: "before" or "after" the activation.
+
+    Raises:  BadOption for another placement
     """
 
     batch_norm: bool = True
     placement: str = "before"
+
+    def __post_init__(self) -> None:
+        if self.placement not in PLACEMENTS:
+            raise BadOption(
+                "batch normalization stands before or after the activation",
+                got=f"placement={self.placement!r}",
+                do='give "before" or "after"',
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

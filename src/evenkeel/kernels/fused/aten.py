@@ -14,8 +14,8 @@ def refuses(call: Call) -> str:
         return ""
     if call.dtype in (torch.float16, torch.bfloat16):
         return "half precision on the CPU: it sums in float32 without a second level"
-    if call.dtype == torch.float32 and (call.view is None or call.view.inner == 1):
-        return "channels innermost on the CPU: its float32 sums lose the variance far from zero"
+    if not call.planar:
+        return "not contiguous NCHW, on the CPU: there its sums lose the variance far from zero"
     return ""
 
 

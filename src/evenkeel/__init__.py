@@ -1,0 +1,24 @@
+"""Batch normalization for PyTorch: fast, checked, and faithful to where it came from.
+
+The names below are the library. Everything else (training, recipes, data, the command) is in modules
+of its own that are imported when they are used.
+"""
+
+from evenkeel import functional as functional
+from evenkeel.conventions import convention as convention
+from evenkeel.errors import EvenkeelError as EvenkeelError
+from evenkeel.kernels import use_kernel as use_kernel
+from evenkeel.nn import BatchNorm as BatchNorm
+from evenkeel.nn import BatchNorm1d as BatchNorm1d
+from evenkeel.nn import BatchNorm2d as BatchNorm2d
+from evenkeel.nn import BatchNorm3d as BatchNorm3d
+from evenkeel.nn import BatchRenorm as BatchRenorm
+from evenkeel.nn import CumulativeAverage as CumulativeAverage
+from evenkeel.nn import Ema as Ema
+from evenkeel.nn import FrozenBatchNorm as FrozenBatchNorm
+from evenkeel.nn import GhostBatchNorm as GhostBatchNorm
+from evenkeel.nn import Population as Population
+from evenkeel.nn import RenormLimits as RenormLimits
+from evenkeel.nn import RenormSchedule as RenormSchedule
+from evenkeel.nn import ZeroDebiasedEma as ZeroDebiasedEma
+from evenkeel.version import __version__ as __version__

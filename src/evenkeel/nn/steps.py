@@ -1,0 +1,140 @@
+"""What a layer does with one batch, as functions of its spec and tensors; layers only hold those."""
+
+import warnings
+from math import prod
+
+import torch
+from torch import Tensor
+
+from evenkeel.errors import BadOption, BadShape, NonFiniteBatch, OneValuePerChannel
+from evenkeel.functional import batch_normalization, weighted_moments
+from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
+from evenkeel.functional.statistics import Moments
+from evenkeel.kernels.activations import finish
+from evenkeel.nn.running import RunningState, commit
+from evenkeel.nn.spec import Spec
+from evenkeel.views import check_like
+
+
+def infer(
+    spec: Spec,
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor:
+    """Normalize by running statistics."""
+    spec.check_input(x)
+    return normalize_by(
+        x,
+        mean,
+        var,
+        weight,
+        bias,
+        eps=spec.eps,
+        channel_axis=spec.channel_axis,
+        activation=spec.activation,
+        residual=residual,
+    )
+
+
+def by_batch(
+    spec: Spec, x: Tensor, weight: Tensor | None, bias: Tensor | None, residual: Tensor | None
+) -> tuple[Tensor, Moments]:
+    """Normalize by the batch's statistics; also those. More than one value per channel."""
+    check_several(x, spec.channel_axis)
+    return normalize_by_batch(
+        x,
+        weight,
+        bias,
+        eps=spec.eps,
+        channel_axis=spec.channel_axis,
+        activation=spec.activation,
+        residual=residual,
+    )
+
+
+def by_weights(
+    spec: Spec,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    weights: Tensor,
+) -> tuple[Tensor, Moments]:
+    """Normalize by the statistics of the positions that count; also those."""
+    axes = spec.axes(x.ndim)
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    spread = _position_weights(weights, x, axes)
+    _check_several_count(spread, x, spec)
+    # Padding may be NaN; its output then is, and through √var every gradient: 0 · NaN is NaN.
+    x = x.masked_fill((spread == 0) & ~x.isfinite(), 0.0)
+    stats = weighted_moments(x, rest, spread, keepdims=True)
+    shape = stats.mean.shape
+    scale, offset = (None if v is None else v.view(shape) for v in (weight, bias))
+    y = batch_normalization(x, stats.mean, stats.var, offset, scale, spec.eps)
+    if residual is not None:
+        check_like(residual, x, "residual")
+    batch = Moments(*(torch.as_tensor(s).detach().reshape(spec.channels) for s in stats))
+    return finish(y, residual, spec.activation), batch
+
+
+def move(spec: Spec, state: RunningState, batch: Moments) -> None:
+    """Move the running statistics by a batch, or warn that it was not finite."""
+    _check_correction(spec, batch)
+    with torch.no_grad():
+        finite = commit(state, spec.running.updated(state, batch, spec.unbiased), batch)
+    if not finite:
+        warn_not_finite(spec)
+
+
+def warn_not_finite(spec: Spec) -> None:
+    """Say that a batch left the running statistics as they were."""
+    warnings.warn(
+        f"a {spec.kind} got a batch with NaN or infinity; its running statistics stay as they were",
+        NonFiniteBatch,
+        stacklevel=2,
+    )
+
+
+def _check_correction(spec: Spec, batch: Moments) -> None:
+    """Raise BadOption for weights that sum to so little that n/(n − 1) is no correction."""
+    if spec.unbiased and isinstance(batch.count, Tensor) and bool((batch.count < 2).any()):
+        raise BadOption(
+            "weights count values, and these come to fewer than two for each channel",
+            got=f"weights that sum to {float(batch.count.min()):g}",
+            do='scale them to sum to the number of values, or use running_var="biased"',
+        )
+
+
+def _position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Weights with x's rank and size 1 on the channel axes."""
+    if weights.ndim == x.ndim - len(axes):
+        for axis in axes:
+            weights = weights.unsqueeze(axis)
+    sizes = [1 if a in axes else n for a, n in enumerate(x.shape)]
+    fits = weights.ndim == x.ndim and all(
+        w in (1, n) for w, n in zip(weights.shape, sizes, strict=True)
+    )
+    if not fits:
+        without = [n for a, n in enumerate(x.shape) if a not in axes]
+        raise BadShape(
+            "mask and weights count positions, the same for every channel",
+            got=f"mask or weights of shape {list(weights.shape)}, x {list(x.shape)}",
+            do=f"give shape {without}, or {sizes} with 1 wherever it should broadcast",
+        )
+    return weights
+
+
+def _check_several_count(spread: Tensor, x: Tensor, spec: Spec) -> None:
+    """Raise OneValuePerChannel when a single position of the batch counts."""
+    positions = x.numel() // prod(spec.channels)
+    times = positions // max(spread.numel(), 1)  # how often broadcasting repeats each weight
+    if int((spread > 0).sum()) * times == 1:
+        raise OneValuePerChannel(
+            "training needs more than one value for each channel",
+            got=f"a mask or weights that leave 1 of {positions} positions",
+            do="use a larger batch, or eval() to use running statistics",
+        )

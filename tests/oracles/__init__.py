@@ -1,0 +1,1 @@
+"""What tests are judged by: comparisons, wrong answers they must reject, and drawn inputs."""
