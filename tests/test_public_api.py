@@ -6,7 +6,7 @@ Regenerate with `python tests/test_public_api.py`, and read the difference.
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import evenkeel
 import evenkeel.data
@@ -20,21 +20,25 @@ def signature(thing: object) -> str:
     return str(inspect.signature(thing)) if callable(thing) else f": {type(thing).__name__}"
 
 
+def names_of(module: ModuleType) -> list[str]:
+    own = [n for n, thing in vars(module).items() if not isinstance(thing, ModuleType)]
+    return sorted(getattr(module, "__all__", [n for n in own if not n.startswith("_")]))
+
+
 def lines_of(module: ModuleType) -> Iterator[str]:
-    for name, thing in sorted(vars(module).items()):
-        if name.startswith("_") or isinstance(thing, ModuleType):
-            continue
+    for name in names_of(module):
+        thing = getattr(module, name)
         yield f"{module.__name__}.{name}{signature(thing)}"
         if inspect.isclass(thing) and not issubclass(thing, Exception):
-            yield from methods_of(thing, f"{module.__name__}.{name}")
+            yield from methods_of(thing)
 
 
-def methods_of(kind: type, path: str) -> Iterator[str]:
+def methods_of(kind: type) -> Iterator[str]:
     for name, thing in sorted(vars(kind).items()):
-        if name.startswith("_") or not (inspect.isfunction(thing) or isinstance(thing, property)):
+        if name.startswith("_") or not isinstance(thing, FunctionType | classmethod | property):
             continue
-        shown = ": property" if isinstance(thing, property) else signature(thing)
-        yield f"  {path.rsplit('.', 1)[1]}.{name}{shown}"
+        shown = ": property" if isinstance(thing, property) else signature(getattr(kind, name))
+        yield f"  {kind.__name__}.{name}{shown}"
 
 
 def current() -> str:
