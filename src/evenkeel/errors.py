@@ -23,6 +23,9 @@ class EvenkeelError(ValueError):
         place = [f"  at:  {at}"] if at else []
         super().__init__("\n".join([problem, *place, f"  got: {got}", f"  do:  {do}"]))
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.problem, self.got, self.do, self.at)
 
@@ -90,8 +93,11 @@ class NoKernel(EvenkeelError):
     """No kernel can run this call, or the one asked for cannot."""
 
 
-class UnknownName(EvenkeelError):
-    """A name that is in no table; the message suggests its neighbours."""
+class UnknownName(EvenkeelError, KeyError):
+    """A name that is in no table; the message suggests its neighbours.
+
+    A KeyError too, as the ``get`` of a mapping expects of a miss.
+    """
 
 
 class DuplicateRow(EvenkeelError):

@@ -184,7 +184,7 @@ def test_the_schedule(batches: int, r_max: float, d_max: float) -> None:
     assert layer.num_batches_tracked is not None
     layer.num_batches_tracked.fill_(batches)
     x, paper = data((7, 3))[0] * 9, Paper(layer, (1 / r_max, r_max, d_max))
-    assert_close(layer(x), paper(x, layer.weight, layer.bias), 1e-12, "y")  # type: ignore[arg-type]
+    assert_close(layer(x), paper(x, layer.weight, layer.bias), 1e-12, "y")
 
 
 def test_the_papers_schedule_is_the_default() -> None:

@@ -13,6 +13,7 @@ from evenkeel.nn import (
     BatchNorm,
     BatchNorm1d,
     BatchNorm2d,
+    BatchRenorm,
     CumulativeAverage,
     Ema,
     Population,
@@ -172,6 +173,17 @@ def test_a_batch_that_is_not_finite(running: Running, bad: float) -> None:
     layer(third)
     assert int(layer.state_dict()["num_batches_tracked"]) == 2
     assert all(t.isfinite().all() for t in layer.state_dict().values())
+
+
+@pytest.mark.parametrize("make", [BatchNorm1d, BatchRenorm], ids=lambda m: m.__name__)
+def test_a_float16_layer_with_a_variance_beyond_float16(make: Any) -> None:
+    layer = make(3, momentum=0.1).half()
+    x = (data((64, 3), torch.float32)[0] * 400).half()
+    layer(x)
+    var = x.double().var(0, correction=int(make is BatchNorm1d))
+    assert var.min() > torch.finfo(torch.float16).max
+    want = 0.9 + 0.1 * var if make is BatchNorm1d else (0.9 + 0.1 * var.sqrt()) ** 2
+    assert_close(layer.running_var, want, 2e-3, "running_var", dtype=torch.float16)
 
 
 def test_statistics_of_a_frozen_past_go_on_from_a_checkpoint() -> None:

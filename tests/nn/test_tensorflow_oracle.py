@@ -81,18 +81,18 @@ def variables(layer: BatchNorm) -> dict[str, Tensor]:
     }
     found = {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
     found["moving_stddev"] = (found["moving_variance"] + EPS).sqrt()
-    if isinstance(layer.spec.running, ZeroDebiasedEma):  # the sum that is divided by 1 − decay^t
-        steps = layer.num_batches_tracked
-        assert steps is not None
-        found["moving_mean.local_step"] = steps.float()
-        found["moving_mean.biased"] = found["moving_mean"] * (1 - 0.8 ** steps.float())
+    steps = layer.num_batches_tracked
+    assert steps is not None
+    found["moving_mean.local_step"] = steps.float()
+    # the sum that zero_debias divides by 1 − decay^t
+    found["moving_mean.biased"] = found["moving_mean"] * (1 - 0.8 ** steps.float())
     return found
 
 
 def replay(layer: BatchNorm, case: Recorded) -> None:
     """Train and infer as the recorded program did; AssertionError at the first difference."""
     values = case.arrays
-    recorded_variables = {name for name in values if name.startswith("var.bn.")}
+    recorded_variables = [name for name in values if name.startswith("var.bn.")]
     optimizer = torch.optim.SGD(layer.parameters(), 0.3)
     for step, x in enumerate(values["xs"]):
         y = layer(x)

@@ -1,5 +1,6 @@
 """A small network with batch normalization, trained on the digits, for the tests that need one."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 
 import pytest
@@ -8,6 +9,15 @@ from torch import nn
 
 from evenkeel.data import Batches, Dataset, load
 from evenkeel.nn import BatchNorm1d, BatchNorm2d
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

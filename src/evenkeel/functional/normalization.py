@@ -37,8 +37,8 @@ def batch_normalization(
     Math:    y = scale · (x − mean) / √(variance + eps) + offset
     Shapes:  mean, variance, offset, scale broadcast to x from the right, as NumPy's rules say
     Dtypes:  computed in f32 (f64 for f64), returned in the dtype of x
-    Error:   f32: 4 ulp of |y| + |mean|/√(variance + eps), the rounding of mean itself included
-    Raises:  BadDtype, BadShape, BadOption for a negative eps
+    Error:   f32: 4·2⁻²⁴·(|y − offset| + |offset|); then rounded to the dtype of x
+    Raises:  BadDtype, BadShape, BadOption for an eps that is negative, infinite or NaN
     Source:  tf.nn.batch_normalization, which works in the dtype of x throughout
 
     >>> x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
@@ -86,8 +86,11 @@ def fused_batch_norm(
              scale, offset, mean, variance [C]; residual as x
     Returns: y, batch_mean [C], batch_var [C]: the variance with Bessel's correction n/(n − 1), the
              variance itself when n = 1; in inference the given mean and variance.
-             They carry no gradient: use ``moments`` where one is needed.
+             They carry no gradient, and the given ones get none: use ``moments`` and
+             ``batch_normalization`` where one is needed.
     Dtypes:  y as x; statistics f32 (f64 for f64)
+    Error:   statistics as ``moments``. y in f32, with n the normalized value and κ = |m|/√(v + eps):
+             6·2⁻²⁴·(|scale|·(1 + |n| + κ) + |offset|); gradients lose the same factor 1 + |n| + κ
     Raises:  BadDtype, BadAxis, BadShape, EmptyBatch, BadOption, UnknownName (activation)
     Source:  tf.nn.fused_batch_norm; eps below 1.001e-5, which TensorFlow raises silently, is kept
 
@@ -223,7 +226,7 @@ def normalize_by(
     activation: str | None = None,
     residual: Tensor | None = None,
 ) -> Tensor:
-    """Normalize by given statistics [C]."""
+    """Normalize by given statistics [C], which get no gradient whatever kernel runs."""
     check_float(x)
     axes = axes_of(channel_axis, x.ndim)
     sizes = _check_operands(x, axes, (weight, bias), residual)
@@ -231,7 +234,7 @@ def normalize_by(
     check_vector(var, sizes, "variance")
     rows = rows_of(x, axes)
     seen = rows.of(x)
-    vectors = (_flat(v, x) for v in (mean, var, weight, bias))
+    vectors = (_flat(v, x) for v in (mean.detach(), var.detach(), weight, bias))
     y = choose(KERNELS["normalize"], Call.of(seen)).run(seen, *vectors, eps)
     return rows.back(finish(y, None if residual is None else rows.of(residual), activation))
 

@@ -11,7 +11,7 @@ from evenkeel.functional.normalization import blend
 from evenkeel.functional.statistics import Moments
 from evenkeel.kernels.activations import finish
 from evenkeel.nn.batch_norm import BatchNorm
-from evenkeel.nn.running import CumulativeAverage, Ema, RunningState, commit
+from evenkeel.nn.running import CumulativeAverage, Ema, RunningState, commit, widened
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
 from evenkeel.nn.steps import by_batch, warn_not_finite
 from evenkeel.views import check_like
@@ -185,19 +185,13 @@ class BatchRenorm(BatchNorm):
         y, batch = by_batch(replace(self.spec, activation=None), x, None, None, None)
         with torch.no_grad():
             std = (batch.var + self.spec.eps).sqrt()
-            r, d = _correction(self.spec, self.limits, state, batch.mean, std)
-        self._move_std(state, batch, std)
+            wide = widened(state, batch)
+            r, d = _correction(self.spec, self.limits, wide, batch.mean, std)
+            new = _updated(self.spec, self.renorm_momentum, wide, batch, std)
+        if self._moving and not commit(state, new, batch):
+            warn_not_finite(self.spec)
         y = _affine(self.spec, y, r, d, self.weight, self.bias)
         return finish(y, residual, self.spec.activation)
-
-    def _move_std(self, state: RunningState, batch: Moments, std: Tensor) -> None:
-        if not self._moving:
-            return
-        with torch.no_grad():
-            new = _updated(self.spec, self.renorm_momentum, state, batch, std)
-            finite = commit(state, new, batch)
-        if not finite:
-            warn_not_finite(self.spec)
 
     def _state(self) -> RunningState:
         own = super()._state()

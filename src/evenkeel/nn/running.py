@@ -45,12 +45,12 @@ class Running:
 
     def updated(self, state: RunningState, batch: Moments, unbiased: bool) -> RunningState:
         """The state after one more batch: old + weight · (batch − old)."""
-        batches = state.batches + 1
+        old, batches = widened(state, batch), state.batches + 1
         mean_weight, var_weight = self.weights(batches)
         var = var_unbiased(batch) if unbiased else batch.var
-        return state._replace(
-            mean=blend(state.mean, batch.mean, mean_weight),
-            var=blend(state.var, var, var_weight),
+        return old._replace(
+            mean=blend(old.mean, batch.mean, mean_weight),
+            var=blend(old.var, var, var_weight),
             batches=batches,
         )
 
@@ -152,6 +152,19 @@ class Population(Running):
         return RunningState(
             whole.mean, var, state.batches + 1, (total, whole.mean, whole.var * total)
         )
+
+
+def widened(state: RunningState, batch: Moments) -> RunningState:
+    """The averages in a dtype that holds the batch's statistics too.
+
+    The variance of ±400 is infinite in float16, a tenth of it is not.
+    """
+
+    def wide(average: Tensor) -> Tensor:
+        return average.to(torch.promote_types(average.dtype, batch.mean.dtype))
+
+    extra = tuple(wide(tensor) for tensor in state.extra)
+    return RunningState(wide(state.mean), wide(state.var), state.batches, extra)
 
 
 def commit(state: RunningState, new: RunningState, batch: Moments) -> bool:

@@ -6,9 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def l2_groups(
-    network: nn.Module, decayed: Iterable[Tensor], rate: float
-) -> list[dict[str, Any]]:
+def l2_groups(network: nn.Module, decayed: Iterable[Tensor], rate: float) -> list[dict[str, Any]]:
     """Two parameter groups: ``decayed`` with weight decay, the others without.
 
     Math:    the loss gets + rate · Σ w² / 2 (tf.nn.l2_loss), so w's gradient + rate · w, which is

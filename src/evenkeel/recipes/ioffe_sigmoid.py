@@ -1,8 +1,22 @@
 """ioffe-sigmoid: three layers of 100 sigmoid units, the first experiment of the paper.
 
-Binary images, three dense layers of 100 units with the sigmoid, logits, cross-entropy, 50,000 steps of
-60 images; with batch normalization before each sigmoid, and without. Weights start from a normal
-distribution.
+Binary images, three dense layers of 100 units with the sigmoid, logits, mean softmax cross-entropy,
+gradient descent, 50,000 steps of 60 images; with batch normalization before each sigmoid, or with
+biases instead. Pixels brighter than half count as 1. Batch normalization has torch's epsilon of 1e-5
+and running averages with a weight of 0.1 for the new batch; the paper names neither, and it collects
+its statistics of inference, with the unbiased variance as here, after training.
+
+Differs from the paper in what the paper leaves open: it starts the weights at "small random Gaussian
+values" and gives no learning rate. Here their deviation is 0.1 and the rate 0.1, chosen by measuring on
+MNIST, so that the network without batch normalization does learn within the 50,000 steps and not at
+once: at a rate of 0.5 it is level after 3,000 steps, at a deviation of 0.05 it does not start before
+step 2,000.
+
+Expect, measured on MNIST with these choices: validation accuracy with and without batch normalization
+0.89 and 0.30 after 500 steps, 0.92 and 0.83 after 2,000, 0.95 and 0.91 after 5,000, 0.97 and 0.97 after
+50,000. The 15th and 85th percentile of the last sigmoid's first input stand near −1.2 and 1.2 from the
+first steps on with it; without, all three start within 0.1 of each other, drift and then spread: as in
+Figure 1(b, c).
 
 Source:  Ioffe & Szegedy 2015, arXiv:1502.03167, section 4.1 and Figure 1
 """

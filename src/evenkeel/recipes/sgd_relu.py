@@ -12,8 +12,11 @@ shuffled. Its loss contains the L2 term (360 at the first step), the one shown h
 "after" the activation is the document's and the default.
 
 Expect: TensorFlow 1.15.5, on the document's program with 501 steps and seed 11, ended at 0.891 on its
-minibatch and, by that other path, 0.793 in validation and 0.782 in test. The decay of 0.999 makes the
-running averages slow: after 500 steps 61 % of their initial values are left in them.
+minibatch and, by that other path, 0.793 in validation and 0.782 in test. With that path mended and
+UPDATE_OPS run, 3,001 steps gave it a validation accuracy of 0.779 by the running averages and of 0.958
+by the statistics of the batch: at a decay of 0.999 the running averages still hold 5 % of their
+initial values then, which is much for pixels that are nearly always black. The network learns well and
+is evaluated badly; without batch normalization it reaches 0.97 here.
 
 Source:  cnblogs.com/bonelee/p/8528464.html, first example
 """

@@ -62,12 +62,11 @@ class Lines(Listener):
 
 
 class Bar(Listener):
-    """A progress bar with step, loss and validation accuracy."""
+    """A progress bar with step, loss and validation accuracy, for 80 columns."""
 
     def __init__(self, console: Console, label: str, steps: int, step: int) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -104,7 +103,7 @@ class Bar(Listener):
 
     def evaluated(self, row: Evaluation) -> None:
         """Show the accuracy."""
-        self._accuracy = f"validation accuracy {row.accuracy:.4f}"
+        self._accuracy = f"validation {row.accuracy:.4f}"
         self._show(row.step)
 
     def _show(self, step: int) -> None:

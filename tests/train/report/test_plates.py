@@ -129,7 +129,7 @@ def test_a_run_of_one_step_says_so(one_step: RunResult) -> None:
 def test_gaps_in_a_history_are_counted(run: RunResult, plain: RunResult) -> None:
     holed = replace(
         run,
-        train=(*run.train[:9], TrainRow(10, NAN, 0.1, 0.1), *run.train[10:]),
+        train=(*run.train[:9], TrainRow(10, math.inf, 0.1, 0.1), *run.train[10:]),
         evaluations=(Evaluation(50, 0.1, NAN), *run.evaluations[1:]),
         percentiles=(*run.percentiles[:1], Percentiles(10, NAN, 0, 1), *run.percentiles[2:]),
     )
