@@ -21,7 +21,7 @@ def test_the_message_has_three_parts_and_a_place() -> None:
 def test_the_parts_are_required() -> None:
     for arguments in ({}, {"got": 1}, {"do": "x"}):
         with pytest.raises(TypeError):
-            EvenkeelError("it broke", **arguments)  # type: ignore[arg-type]
+            EvenkeelError("it broke", **arguments)
 
 
 def test_what_was_given_is_kept_as_text() -> None:

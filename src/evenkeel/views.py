@@ -34,6 +34,7 @@ def view_of(x: Tensor, channel_axis: int) -> View | None:
     >>> view_of(torch.zeros(8, 64, 7, 7).contiguous(memory_format=torch.channels_last), 1)
     View(outer=392, channels=64, inner=1)
     """
+    channel_axis %= x.ndim
     channels, outer, inner, dense = x.shape[channel_axis], 1, 1, 1
     channel_stride = x.stride(channel_axis)
     sizes = sorted(

@@ -10,6 +10,12 @@ from evenkeel import functional as ek
 from oracles.compare import assert_close
 from oracles.strategies import values
 
+# torch's own, while it compiles: it looks at tensors behind a graph break, and imports torch.jit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:DeprecationWarning"),
+]
+
 Function = Callable[[Tensor], Tensor]
 WEIGHT, BIAS = values((3,), 1.0, 1).float(), values((3,), 0.0, 2).float()
 

@@ -44,9 +44,13 @@ def test_nothing_that_is_given_is_written_to(row: Row, training: bool, dtype: to
 def test_buffers_stay_where_they_are(row: Row) -> None:
     """Whoever holds a buffer (a distributed wrapper, an average) sees it move."""
     layer = row.layer()
-    held = dict(layer.named_buffers())
+    held = {name: (buffer, buffer.detach()) for name, buffer in layer.named_buffers()}
     layer(row.input())
-    assert all(held[name] is buffer for name, buffer in layer.named_buffers())
+    for name, buffer in layer.named_buffers():
+        same, view = held[name]
+        assert same is buffer
+        assert storage(view) == storage(buffer)
+        assert torch.equal(view, buffer)
 
 
 def results(layer: nn.Module, then: str | None, **options: Any) -> list[Tensor]:

@@ -240,6 +240,7 @@ def test_compiled(row: Row) -> None:
     for seed in range(2):
         x = row.input(seed=seed)
         assert_close(compiled(x), plain(x), 1e-6, "y")
+    compiled(row.input() / 0)  # skipped without a look at its values, as on an accelerator
     for name, tensor in plain.state_dict().items():
         assert_close(model.state_dict()[name], tensor, 1e-6, name)
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from evenkeel.errors import NoKernel, UnknownName
+from evenkeel.errors import NoKernel
+from evenkeel.tables import Table
 from evenkeel.views import View, view_of
 
 
@@ -73,11 +74,9 @@ def use_kernel(name: str) -> Iterator[None]:
     """
     from evenkeel.kernels import KERNELS  # the rows import this module
 
-    names = {kernel.name for rows in KERNELS.values() for kernel in rows}
-    if name not in names:
-        raise UnknownName(
-            f"no kernel is called {name!r}", got=repr(name), do=f"try {' or '.join(sorted(names))}"
-        )
+    names = Table[None]("kernel")
+    names.add(*sorted({kernel.name for rows in KERNELS.values() for kernel in rows}))(None)
+    names[name]  # raises UnknownName with its neighbours
     token = _forced.set(name)
     try:
         yield

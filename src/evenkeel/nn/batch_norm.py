@@ -27,8 +27,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
              (Keras 3, Flax, TFLearn, unfused TensorFlow)
              inference: m, v the running statistics
     Shapes:  x [N, C, *], or C at ``channel_axis``; several axes give one parameter for each of their
-             positions (num_features a tuple); residual as x; mask and weights broadcast to x with
-             size 1 on the channel axis, or have x's shape without it
+             positions (num_features a tuple, both in ascending order of axes); residual as x; mask
+             and weights broadcast to x with size 1 on the channel axis, or have x's shape without it
+    Weights: the statistics' n is Σ w, so with "unbiased" they sum to 2 or more; what stands where a
+             weight is 0 may be NaN
     Dtypes:  x f16, bf16, f32, f64; statistics f32 (f64 for f64); y as x
     Error:   f32, |mean|/std ≤ 10⁴: batch variance within 1e-5 of itself, in every layout
     Policy:  a batch with NaN or infinity gives NaN outputs, as in torch, and leaves the running
@@ -198,14 +200,12 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         return self
 
     def _misread(self, name: str) -> Misread:
+        own = self.spec.options() or "this kind of layer"
         return Misread(
             f"a tool that knows only torch's class is reading this {self.spec.kind}",
             got=f"{name} of {self.spec.kind}({self.extra_repr()})",
-            do=f"use evenkeel's own conversions, or read layer.spec if you handle {self._features()}",
+            do=f"give the tool a plain BatchNorm layer, or read layer.spec where you handle {own}",
         )
-
-    def _features(self) -> str:
-        return self.spec.options() or "this kind of layer"
 
     def _register_statistics(
         self, device: torch.device | str | None, dtype: torch.dtype | None

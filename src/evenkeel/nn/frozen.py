@@ -69,7 +69,8 @@ class FrozenBatchNorm(nn.Module):
 
         ``train_affine`` leaves weight and bias trainable; otherwise they stop requiring gradients
         until ``unfreeze``.
-        Raises:  BadOption for a layer that is no batch norm, NoStatistics for one without running ones
+        Raises:  BadOption for a layer that is no batch norm, or has a forward of its own;
+                 NoStatistics for one without running statistics
         """
         frozen = cls.__new__(cls)
         nn.Module.__init__(frozen)
@@ -125,7 +126,7 @@ class FrozenBatchNorm(nn.Module):
             raise Misread(
                 "a tool that knows only torch's class is reading this FrozenBatchNorm",
                 got=f"eps of {self!r}",
-                do=f"read layer.spec if you handle {self.spec.options()}",
+                do=f"read layer.spec where you handle {self.spec.options()}",
             )
         return self.spec.eps
 

@@ -92,12 +92,14 @@ class BatchRenorm(BatchNorm):
              inference: as BatchNorm
     Shapes:  as BatchNorm
     Limits:  ``limits``: a RenormSchedule (the paper's by default; it counts training batches) or
-             fixed RenormLimits
+             fixed RenormLimits. ``reset_running_stats``, and with it torch's ``update_bn``, starts a
+             schedule over
     Options: ``renorm_momentum`` keeps a second pair of averages, ``renorm_mean`` and ``renorm_std``,
              for r and d alone, as TensorFlow 1.15's ``renorm_momentum`` does; None (the paper) uses
              the running statistics themselves
     Policy:  as BatchNorm for batches that are not finite
-    Raises:  as BatchNorm
+    Raises:  as BatchNorm; BadOption for a mask or weights in training; NoStatistics when a tool has
+             taken the running statistics away
     Source:  Ioffe 2017, arXiv:1702.03275, Algorithm 1, whose momentum is 0.01
 
     >>> layer = BatchRenorm(3, limits=RenormLimits(r_max=1.5, d_max=0.5))

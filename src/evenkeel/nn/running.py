@@ -122,7 +122,8 @@ class ZeroDebiasedEma(Running):
 class Population(Running):
     """Exact mean and variance of every value seen: batches merged by count, in float64.
 
-    Keeps ``population_count``, ``population_mean`` and ``population_m2`` (Σ (x − mean)²) as buffers.
+    Keeps ``population_count``, ``population_mean`` and ``population_m2`` (Σ (x − mean)²) as buffers,
+    which stay float64 when the layer is converted with ``half()`` or ``to(dtype)``.
     Source:  Chan, Golub & LeVeque 1983
     """
 

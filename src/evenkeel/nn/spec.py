@@ -8,7 +8,7 @@ from torch import Tensor
 from evenkeel.errors import BadAxis, BadOption, BadShape
 from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.nn.running import CumulativeAverage, Ema, Running
-from evenkeel.views import Axes, axes_of, check_float
+from evenkeel.views import Axes, axes_of, check_eps, check_float
 
 DEFAULT_EPS, DEFAULT_MOMENTUM = 1e-5, 0.1
 
@@ -33,8 +33,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         _check_sizes(self)
-        if not self.eps >= 0:
-            raise BadOption("eps must be 0 or positive", got=self.eps, do="use 1e-5")
+        check_eps(self.eps)
         if self.activation is not None:
             ACTIVATIONS[self.activation]  # a miss names its neighbours
         if self.ranks:
