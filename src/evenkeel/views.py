@@ -35,6 +35,8 @@ def view_of(x: Tensor, channel_axis: int) -> View | None:
     View(outer=392, channels=64, inner=1)
     """
     channel_axis %= x.ndim
+    if x.is_contiguous():
+        return View(*_outer_inner(x.shape, channel_axis))
     channels, outer, inner, dense = x.shape[channel_axis], 1, 1, 1
     channel_stride = x.stride(channel_axis)
     sizes = sorted(
@@ -60,6 +62,8 @@ def axes_of(channel_axis: Axes, ndim: int) -> tuple[int, ...]:
     >>> axes_of(-1, 4)
     (3,)
     """
+    if isinstance(channel_axis, int) and -ndim <= channel_axis < ndim:
+        return (channel_axis % ndim,)
     given = tuple(channel_axis) if isinstance(channel_axis, Iterable) else (channel_axis,)
     if all(isinstance(a, int) for a in given):
         axes = tuple(sorted(a + ndim if a < 0 else a for a in given))
@@ -116,19 +120,21 @@ def rows_of(x: Tensor, axes: tuple[int, ...]) -> Rows:
     >>> rows_of(torch.zeros(8, 64, 7, 7), (1, 3)).shape
     (56, 448)
     """
+    cpu = x.device.type == "cpu"
+    if axes == (1,) and (not cpu or (x.is_contiguous() and min(x.shape) > 1)):
+        return _rows(x, tuple(range(x.ndim)))
     rest = other_axes(axes, x.ndim)
     if len(axes) > 1 or x.ndim == 1:
         channels = prod(x.shape[a] for a in axes)
         return _rows(x, (*rest, *axes), (x.numel() // max(channels, 1), channels))
     (axis,) = axes
-    second = (rest[0], axis, *rest[1:])
-    if x.device.type != "cpu" or (axis == 1 and x.is_contiguous() and min(x.shape) > 1):
-        return _rows(x, second)
-    if x.is_contiguous():
-        return _rows(x, tuple(range(x.ndim)), _outer_inner(x.shape, axis))
-    if x.movedim(axis, -1).is_contiguous():
+    if cpu and x.is_contiguous():
+        outer, channels, inner = _outer_inner(x.shape, axis)
+        shape = (outer, channels, inner) if inner != 1 else (outer, channels)
+        return _rows(x, tuple(range(x.ndim)), shape)
+    if cpu and x.movedim(axis, -1).is_contiguous():
         return _rows(x, (*rest, axis), (x.numel() // max(x.shape[axis], 1), x.shape[axis]))
-    return _rows(x, second)
+    return _rows(x, (rest[0], axis, *rest[1:]))
 
 
 def _rows(x: Tensor, order: tuple[int, ...], shape: tuple[int, ...] | None = None) -> Rows:
@@ -136,11 +142,9 @@ def _rows(x: Tensor, order: tuple[int, ...], shape: tuple[int, ...] | None = Non
     return Rows(order, moved, moved if shape is None else shape)
 
 
-def _outer_inner(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+def _outer_inner(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
     outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
-    if shape[axis] == 1:
-        outer, inner = 1, outer * inner
-    return (outer, shape[axis], inner) if inner != 1 else (outer, shape[axis])
+    return (1, 1, outer * inner) if shape[axis] == 1 else (outer, shape[axis], inner)
 
 
 def check_float(x: Tensor, name: str = "x") -> None:

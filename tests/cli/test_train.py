@@ -111,7 +111,8 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on(program: Program, tmp_pa
     out, err = process.communicate()
     assert process.returncode == 130, err
     assert out == ""
-    line = err.splitlines()[-1]
+    *lines, line = err.splitlines()
+    assert all(each.startswith(("mnist-estimator: ", "step ")) for each in lines), err
     found = re.fullmatch(
         r"stopped and saved after step (\d+) of 400; go on with: evenkeel (train --resume (.*))",
         line,

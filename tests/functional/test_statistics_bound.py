@@ -99,6 +99,20 @@ def test_variance(
     assert ours <= BOUND
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mean_is_rounded_once(distance: float, layout: str, block: Tensor) -> None:
+    """A plain sum over a count is off by twice as much."""
+    x, axis = LAYOUTS[layout]((block + distance).float())
+    want, var = moments(channels_last(x, axis))
+    for got in (
+        ek.moments(x, rest(x, axis)),
+        ek.weighted_moments(x, rest(x, axis), torch.ones(())),
+    ):
+        off = (got.mean.double().flatten() - want).abs() / (want.abs() + var.sqrt())
+        assert float(off.max()) <= 2.0**-24
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_one_channel_of_many_values(name: str, record_property: Record) -> None:
     """torch 2.13 takes [N, 1] for channels-last and is off by a factor of 140 here."""

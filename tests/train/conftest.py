@@ -10,6 +10,10 @@ from torch import nn
 from evenkeel.data import Batches, Dataset, load
 from evenkeel.nn import BatchNorm1d, BatchNorm2d
 
+collect_ignore = [
+    "observed_run.py"
+]  # a program that test_resume.py runs, with its arguments put in
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:

@@ -1,7 +1,9 @@
 """The pure operations: statistics, normalization, batch normalization, LRN, L2 normalization.
 
 Every function takes any rank, float16, bfloat16, float32 and float64, any device, and is
-differentiable twice. Statistics are float32, float64 for float64 (docs/numerics.md).
+differentiable twice. A third derivative of training batch normalization needs
+``use_kernel("reference")``: torch's kernels give a wrong one without a word (pytorch#186256).
+Statistics are float32, float64 for float64 (docs/numerics.md).
 """
 
 from evenkeel.functional.normalization import batch_norm as batch_norm

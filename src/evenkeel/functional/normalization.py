@@ -209,6 +209,7 @@ def normalize_by_batch(
     sizes = _check_operands(x, axes, (weight, bias), residual)
     check_not_empty(x, axes)
     rows = rows_of(x, axes)
+    weight = _spelt_out(weight, bias)
     y, mean, var = autograd.train(rows.of(x), _flat(weight, x), _flat(bias, x), eps)
     y = finish(y, None if residual is None else rows.of(residual), activation)
     return rows.back(y), Moments(mean.view(sizes), var.view(sizes), x.numel() // prod(sizes))
@@ -234,6 +235,7 @@ def normalize_by(
     check_vector(var, sizes, "variance")
     rows = rows_of(x, axes)
     seen = rows.of(x)
+    weight = _spelt_out(weight, bias)
     vectors = (_flat(v, x) for v in (mean.detach(), var.detach(), weight, bias))
     y = choose(KERNELS["normalize"], Call.of(seen)).run(seen, *vectors, eps)
     return rows.back(finish(y, None if residual is None else rows.of(residual), activation))
@@ -246,7 +248,7 @@ def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
     tensor(1.)
     """
     new = batch.to(running.dtype)
-    return torch.lerp(running, new, weight if isinstance(weight, float) else weight.to(new))
+    return torch.lerp(running, new, weight.to(new) if isinstance(weight, Tensor) else float(weight))
 
 
 def check_several(x: Tensor, channel_axis: Axes) -> None:
@@ -268,8 +270,15 @@ def _check_running(x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tens
     check_vector(var, sizes, "running_var")
 
 
+def _spelt_out(weight: Tensor | None, bias: Tensor | None) -> Tensor | None:
+    """A weight of 1 for a bias without one: torch 2.13's double backward drops such a bias."""
+    return torch.ones_like(bias) if weight is None and bias is not None else weight
+
+
 def _flat(vector: Tensor | None, x: Tensor) -> Tensor | None:
-    return None if vector is None else vector.to(statistics_dtype(x)).flatten()
+    if vector is None:
+        return None
+    return (vector if vector.ndim == 1 else vector.flatten()).to(statistics_dtype(x))
 
 
 def _given(value: Tensor | None) -> str:

@@ -32,7 +32,9 @@ def local_response_normalization(
     axis, *others = axes_of(channel_axis, x.ndim)
     if others:
         raise BadAxis(
-            "neighbours lie along one axis", got=f"axes {channel_axis}", do="give the channels' axis"
+            "neighbours lie along one axis",
+            got=f"axes {channel_axis}",
+            do="give the channels' axis",
         )
     if depth_radius < 0:
         raise BadOption(

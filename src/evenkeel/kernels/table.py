@@ -92,10 +92,10 @@ def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:
     only = _forced.get()
     if not any(kernel.name == only for kernel in rows):
         only = ""
-    refusals = refusals_of(rows, call, only)
     for kernel in rows:
-        if not refusals[kernel.name]:
+        if not _refusal(kernel, call, only):
             return kernel
+    refusals = refusals_of(rows, call, only)
     asked = {only: refusals[only]} if only else refusals
     reasons = "; ".join(f"{name}: {reason}" for name, reason in asked.items())
     raise NoKernel(
@@ -107,12 +107,12 @@ def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:
 
 def refusals_of(rows: tuple[Kernel, ...], call: Call, only: str = "") -> dict[str, str]:
     """Why each row would not run this call; "" for those that can."""
+    return {kernel.name: _refusal(kernel, call, only) for kernel in rows}
 
-    def reason(kernel: Kernel) -> str:
-        if only and kernel.name != only:
-            return f"{only} was asked for"
-        if kernel.on_request and not only:
-            return "runs only when asked for by name"
-        return kernel.refuses(call)
 
-    return {kernel.name: reason(kernel) for kernel in rows}
+def _refusal(kernel: Kernel, call: Call, only: str) -> str:
+    if only and kernel.name != only:
+        return f"{only} was asked for"
+    if kernel.on_request and not only:
+        return "runs only when asked for by name"
+    return kernel.refuses(call)

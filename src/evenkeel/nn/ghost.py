@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.errors import BadAxis, BadOption, BadShape
-from evenkeel.functional.statistics import Moments, merge_moments
+from evenkeel.functional.statistics import Moments, merge_nonempty
 from evenkeel.nn.batch_norm import BatchNorm
 from evenkeel.nn.running import Population
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
@@ -124,6 +124,6 @@ def split(x: Tensor, ghost_size: int, *, strided: bool) -> list[Tensor]:
 def _together(spec: Spec, parts: list[Moments]) -> Moments:
     """What the running statistics see of all groups."""
     if isinstance(spec.running, Population):
-        return merge_moments(*parts)
+        return merge_nonempty(*parts)
     mean, var = (torch.stack([p[i] for p in parts]).mean(0) for i in (0, 1))  # type: ignore[misc]
     return Moments(mean, var, parts[0].count)

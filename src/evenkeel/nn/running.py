@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evenkeel.errors import BadOption
 from evenkeel.functional.normalization import blend
-from evenkeel.functional.statistics import Moments, all_finite, merge_moments, var_unbiased
+from evenkeel.functional.statistics import Moments, all_finite, merge_nonempty, var_unbiased
 
 
 class RunningState(NamedTuple):
@@ -147,7 +147,7 @@ class Population(Running):
         count, mean, m2 = state.extra
         seen = Moments(mean, m2 / count.clamp_min(1), count)
         new_count = torch.as_tensor(batch.count).to(count).expand_as(count)
-        whole = merge_moments(seen, Moments(batch.mean.double(), batch.var.double(), new_count))
+        whole = merge_nonempty(seen, Moments(batch.mean.double(), batch.var.double(), new_count))
         total = count + new_count
         var = var_unbiased(whole) if unbiased else whole.var
         return RunningState(

@@ -16,7 +16,8 @@ minibatch and, by that other path, 0.793 in validation and 0.782 in test. With t
 UPDATE_OPS run, 3,001 steps gave it a validation accuracy of 0.779 by the running averages and of 0.958
 by the statistics of the batch: at a decay of 0.999 the running averages still hold 5 % of their
 initial values then, which is much for pixels that are nearly always black. The network learns well and
-is evaluated badly; without batch normalization it reaches 0.97 here.
+is evaluated badly, and the check on single images says so: 73 of 100 agree here. Without batch
+normalization it reaches 0.97.
 
 Source:  cnblogs.com/bonelee/p/8528464.html, first example
 """

@@ -18,7 +18,7 @@ from evenkeel.errors import BadOption, BadRun, MissingExtra
 from evenkeel.train import report
 from evenkeel.train.plain import from_json, to_json
 from evenkeel.train.records import RunResult
-from evenkeel.train.report import write_report
+from evenkeel.train.report import plates, summary, write_report
 from evenkeel.train.report.write import html
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source"}
@@ -164,6 +164,23 @@ def test_pass_and_fail_are_words_with_a_colour(run: RunResult, failed: RunResult
     assert "What to do" not in good.text and "FAIL" not in good.text
 
 
+def test_every_sentence_is_on_the_page(results: Sequence[RunResult]) -> None:
+    page = page_of(*results)
+    assert page.text.count(summary.headline(results)) == 2, "the title and the heading"
+    for result in results:
+        sentences = [
+            summary.account(result),
+            summary.meaning(result.check),
+            result.check.reason[1:],
+        ]
+        for words in [*sentences, *summary.advice(result.check)]:
+            assert " ".join(words.split()) in page.text
+    notes = [*plates.learning_plate(results).notes, *plates.percentiles_plate(results).notes]
+    assert all(note in page.text for note in notes)
+    if len(results) == 2:
+        assert summary.race(results) in page.text
+
+
 def test_only_a_comparison_tells_the_steps_to_reach(run: RunResult, plain: RunResult) -> None:
     assert "Steps to reach" in page_of(run, plain).text
     assert "not reached" in page_of(run, plain).text
@@ -257,7 +274,7 @@ import sys
 from pathlib import Path
 from evenkeel.train.plain import from_json
 from evenkeel.train.records import RunResult
-from evenkeel.train.report import write_report
+from evenkeel.train.report import plates, summary, write_report
 folder = Path(sys.argv[1])
 write_report([from_json(RunResult, (folder / "result.json").read_text("utf-8"))], folder)
 print("matplotlib.figure" in sys.modules, "matplotlib.pyplot" in sys.modules)
