@@ -82,5 +82,4 @@ def test_json_brings_it_back_and_checks_it() -> None:
 def test_a_recipe_in_epochs_is_turned_into_steps_of_full_batches() -> None:
     assert steps_of(RECIPES["dnn-elu"], 55000, 250) == 25 * 220
     assert steps_of(RECIPES["dnn-elu"], 1297, 250) == 25 * 5
-    assert steps_of(RECIPES["convnet-lrn"], 1297, 64) == 20
     assert steps_of(RECIPES["conv20"], 1297, 64) == 800

@@ -22,6 +22,7 @@ from evenkeel.views import Axes, axes_of
 IMAGES = 100
 STATISTICS_IMAGES = 1000
 ENOUGH = 0.9
+FAR = 0.5
 
 
 def check_inference(network: nn.Module, split: Split) -> InferenceCheck:
@@ -32,8 +33,10 @@ def check_inference(network: nn.Module, split: Split) -> InferenceCheck:
              is given there, dropout stays off. Gaps are between the statistics of that batch and
              the running ones, with eps added to each variance, so that a dead channel counts as
              little as it matters
-    Fails:   when fewer than 90 % of the predictions agree, a running statistic is not finite, or a
-             layer's statistics were never updated or still have their initial values
+    Fails:   when fewer than 90 % of the predictions agree; when the mean gap of a layer exceeds 0.5,
+             which a network can survive on easy images and not on hard ones; when a running
+             statistic is not finite; when a layer's statistics were never updated or still have
+             their initial values
     Shapes:  images [N, C, H, W]
 
     The network is not touched: a copy does the work with batch statistics.
@@ -157,13 +160,20 @@ def _fault(layers: list[_Layer], agreement: int, images: int) -> str:
     for layer in layers:
         if fault := layer.fault():
             return fault
-    if not layers or agreement >= math.ceil(ENOUGH * images):
-        return ""
-    worst = max((layer.gap() for layer in layers), key=lambda gap: gap.mean_gap + gap.var_gap)
-    return (
-        f"only {agreement} of {images} predictions agree with those from batch statistics; "
-        f"running statistics are furthest from the batch's in {worst.layer}"
-    )
+    gaps = [layer.gap() for layer in layers]
+    if gaps and agreement < math.ceil(ENOUGH * images):
+        worst = max(gaps, key=lambda gap: gap.mean_gap + gap.var_gap)
+        return (
+            f"only {agreement} of {images} predictions agree with those from batch statistics; "
+            f"running statistics are furthest from the batch's in {worst.layer}"
+        )
+    farthest = max(gaps, key=lambda gap: gap.mean_gap, default=None)
+    if farthest and farthest.mean_gap > FAR:
+        return (
+            f"running means of {farthest.layer} are {farthest.mean_gap:.2f} standard deviations "
+            "from the batch's"
+        )
+    return ""
 
 
 def _success(layers: list[_Layer], agreement: int, images: int) -> str:

@@ -73,6 +73,8 @@ class RunResult:
     batch_size: int
     lr: float
     seed: int
+    threads: int
+    device: str
     seconds: float
     train: tuple[TrainRow, ...]
     evaluations: tuple[Evaluation, ...]

@@ -127,13 +127,15 @@ def test_the_command_says_everything_again(one_step: RunResult) -> None:
         "--batch-size": "1",
         "--lr": "0.002",
         "--seed": "0",
+        "--threads": "1",
+        "--device": "cuda",
         "--placement": "after",
     }
 
 
 def test_the_command_knows_the_two_other_forms(run: RunResult, plain: RunResult) -> None:
     assert summary.command([run, plain])[-3:] == ["--placement", "before", "--compare"]
-    assert summary.command([plain])[-3:] == ["--seed", "7", "--without-bn"]
+    assert summary.command([plain])[-3:] == ["--threads", "2", "--without-bn"]
 
 
 def test_the_learning_rate_of_the_command_is_exact(run: RunResult) -> None:

@@ -200,7 +200,7 @@ def test_every_setting_is_told(results: Sequence[RunResult]) -> None:
 def test_the_command_and_the_files_are_told(run: RunResult, plain: RunResult) -> None:
     text = page_of(run, plain).text
     command = "evenkeel train conv20 --data digits --steps 800 --batch-size 64 --lr 0.002 --seed 7"
-    assert f"{command} --placement before --compare" in text
+    assert f"{command} --threads 2 --placement before --compare" in text
     for name in ("model.safetensors", "metrics.csv", "result.json", "last.ckpt", "report.png"):
         assert name in text
 

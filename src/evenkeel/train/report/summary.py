@@ -235,7 +235,9 @@ def command(results: Sequence[RunResult]) -> list[str]:
     first = results[0]
     words = ["evenkeel", "train", first.recipe, "--data", first.data]
     words += ["--steps", str(first.steps), "--batch-size", str(first.batch_size)]
-    words += ["--lr", repr(first.lr), "--seed", str(first.seed)]
+    words += ["--lr", repr(first.lr), "--seed", str(first.seed), "--threads", str(first.threads)]
+    if first.device != "cpu":
+        words += ["--device", first.device]
     if any(result.batch_norm for result in results):
         words += ["--placement", first.placement]
     if len(results) > 1:
