@@ -134,6 +134,20 @@ def test_gradients_where_torch_misreads_the_layout(training: bool, odd: str) -> 
     assert_close(dx, torch.autograd.grad(want, x, dy)[0], 1e-12, "dx")
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 2, 2)])
+def test_two_passes_before_one_backward(shape: tuple[int, ...]) -> None:
+    """A siamese network: torch's function keeps its running statistics for backward, and the second
+    pass moves them (pytorch#22095); training gradients do not need them."""
+    one, two = (values(shape, 0.0, seed).requires_grad_() for seed in (0, 1))
+    mean, var = torch.zeros(3), torch.ones(3)
+    ys = [ek.batch_norm(x, mean, var, training=True, eps=EPS) for x in (one, two)]
+    got = torch.autograd.grad(sum((y.pow(3).sum() for y in ys), torch.zeros(())), (one, two))
+    wants = [definitions.batch_norm(x, None, None, EPS) for x in (one, two)]
+    want = torch.autograd.grad(sum((y.pow(3).sum() for y in wants), torch.zeros(())), (one, two))
+    for g, w in zip(got, want, strict=True):
+        assert_close(g, w, 1e-12, "dx")
+
+
 # --- layouts, dtypes, options ----------------------------------------------------------------
 
 
@@ -189,6 +203,46 @@ def test_activation_and_residual(name: str, training: bool, layout: str) -> None
         assert_close(y, OTHERS[name](want), 1e-6, name)
     assert torch.equal(residual, kept)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc", "axis0", "tuple"])
+def test_batch_norm_takes_the_same_options(training: bool, layout: str) -> None:
+    base = values((4, 3, 5, 3), 0.0, 0)  # as many columns as channels: a wrong axis would fit
+    x, axis = LAYOUTS[layout](base)
+    residual = values(tuple(x.shape), 0.0, 1)
+    sizes = (3, 3) if layout == "tuple" else (3,)
+    weight, bias, mean, var = (values(sizes, 1.0, seed) for seed in (2, 3, 4, 5))
+    var = var.square() + 0.1
+    given = (None, None) if training else (mean, var)
+    want, batch_mean, batch_var = ek.fused_batch_norm(
+        x,
+        weight,
+        bias,
+        *given,
+        eps=EPS,
+        training=training,
+        channel_axis=axis,
+        activation="silu",
+        residual=residual,
+    )
+    running = mean.clone(), var.clone()
+    y = ek.batch_norm(
+        x,
+        *running,
+        weight,
+        bias,
+        training,
+        0.25,
+        EPS,
+        activation="silu",
+        residual=residual,
+        channel_axis=axis,
+    )
+    assert_close(y, want, 1e-14, "y")
+    share = 0.25 if training else 0.0
+    assert_close(running[0], mean + share * (batch_mean - mean), 1e-14, "running_mean")
+    assert_close(running[1], var + share * (batch_var - var), 1e-14, "running_var")
 
 
 def test_every_activation_is_tested() -> None:

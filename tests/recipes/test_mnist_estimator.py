@@ -37,6 +37,6 @@ def test_initial_weights() -> None:
 @pytest.mark.parametrize("step", [0, 1, 100, 600, 6000, 100_000])
 def test_schedule(step: int) -> None:
     assert MNIST_ESTIMATOR.schedule is not None
-    rate = MNIST_ESTIMATOR.lr * MNIST_ESTIMATOR.schedule(step)
+    rate = MNIST_ESTIMATOR.lr * MNIST_ESTIMATOR.schedule(step, 6000)
     # tf.train.exponential_decay: rate · decay_rate ** (step / decay_steps)
     assert rate == pytest.approx(0.0001 + 0.02 * (1 / math.e) ** (step / 600), rel=1e-12)

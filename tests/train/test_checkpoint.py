@@ -18,6 +18,8 @@ from evenkeel.train.checkpoint import (
     restore_network,
     save_checkpoint,
 )
+from evenkeel.train.history import History
+from evenkeel.train.records import TrainRow
 from evenkeel.train.rng import rng_state
 
 IDENTITY: dict[str, Any] = {"recipe": "conv20", "seed": 0, "lr": 0.002}
@@ -36,7 +38,7 @@ def checkpoint() -> Checkpoint:
         seconds=1.5,
         network=dict(network.state_dict()),
         optimizer=optimizer.state_dict(),
-        history={"train": [[1, 0.5, 0.25, 0.01]], "evaluations": [], "percentiles": []},
+        history=History(train=[TrainRow(1, 0.5, 0.25, 0.01)]).state(),
         rng=rng_state(),
     )
 

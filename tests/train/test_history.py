@@ -70,5 +70,5 @@ def test_a_history_comes_back_from_its_state() -> None:
 def test_a_state_shares_nothing_with_the_history(kind: str) -> None:
     history = History.restored(HISTORY.state())
     state = history.state()
-    state[kind].clear()
+    state[kind].zero_()
     assert history == HISTORY

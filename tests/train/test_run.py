@@ -138,7 +138,7 @@ def test_the_rate_follows_the_schedule(tmp_path: Path) -> None:
     [result] = train("mnist-estimator", steps=30, threads=1, out=out, progress=False).results
     schedule = RECIPES["mnist-estimator"].schedule
     assert schedule is not None
-    assert [row.lr for row in result.train] == [0.0201 * schedule(step) for step in range(30)]
+    assert [row.lr for row in result.train] == [0.0201 * schedule(step, 30) for step in range(30)]
 
 
 def test_a_comparison_trains_both_from_one_seed_with_one_report(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def schedule(step: int) -> float:
+    def schedule(step: int, steps: int) -> float:
         return 1e30 if step >= 70 else 1.0
 
     exploding = replace(RECIPES["dnn-elu"], name="exploding", schedule=schedule)

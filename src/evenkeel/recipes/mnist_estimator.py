@@ -54,12 +54,12 @@ def optimizer(network: nn.Module, lr: float) -> Optimizer:
     return torch.optim.Adam(network.parameters(), lr)
 
 
-def schedule(step: int) -> float:
+def schedule(step: int, steps: int) -> float:
     """The factor on the rate of step 0.
 
     Math:    (0.0001 + 0.02 · exp(−step / 600)) / 0.0201
 
-    >>> schedule(0)
+    >>> schedule(0, 6000)
     1.0
     """
     return (FLOOR + START * math.exp(-step / DECAY_STEPS)) / (FLOOR + START)

@@ -40,9 +40,9 @@ class Recipe:
 
     ``build`` returns a network from images [N, 1, 28, 28] in [0, 1] to logits [N, 10].
     ``optimizer`` gets the network and the learning rate at step 0; ``schedule`` gives the factor on
-    that rate at a step. One of ``steps`` and ``epochs`` is set. ``probe`` is the path (as in
-    ``named_modules``) of the layer that shows the network at work: the percentiles of what its first
-    unit hands to the activation are recorded while training.
+    that rate at a step, counted from 0, of a run of so many steps. One of ``steps`` and ``epochs`` is
+    set. ``probe`` is the path (as in ``named_modules``) of the layer that shows the network at work:
+    the percentiles of what its first unit hands to the activation are recorded while training.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Recipe:
     probe: str
     steps: int | None = None
     epochs: int | None = None
-    schedule: Callable[[int], float] | None = None
+    schedule: Callable[[int, int], float] | None = None
     default: Variant = Variant()
     without: str = "the same network without batch normalization, biases in its place"
 

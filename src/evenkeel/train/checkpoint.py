@@ -33,7 +33,7 @@ class Checkpoint:
     seconds: float
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
-    history: dict[str, list[list[float]]]
+    history: dict[str, Tensor]
     rng: dict[str, Any]
 
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from evenkeel.train.records import Evaluation, Percentiles, TrainRow
 
 Row = TypeVar("Row", TrainRow, Evaluation, Percentiles)
@@ -61,16 +64,18 @@ class History:
     evaluations: list[Evaluation] = field(default_factory=list)
     percentiles: list[Percentiles] = field(default_factory=list)
 
-    def state(self) -> dict[str, list[list[float]]]:
-        """Plain lists of numbers, as a checkpoint keeps them."""
+    def state(self) -> dict[str, Tensor]:
+        """One float64 tensor a kind, as a checkpoint keeps them: much faster to write than lists."""
         return {
-            "train": [[row.step, row.loss, row.accuracy, row.lr] for row in self.train],
-            "evaluations": [[row.step, row.loss, row.accuracy] for row in self.evaluations],
-            "percentiles": [[row.step, row.p15, row.p50, row.p85] for row in self.percentiles],
+            "train": _table([(row.step, row.loss, row.accuracy, row.lr) for row in self.train]),
+            "evaluations": _table([(row.step, row.loss, row.accuracy) for row in self.evaluations]),
+            "percentiles": _table(
+                [(row.step, row.p15, row.p50, row.p85) for row in self.percentiles]
+            ),
         }
 
     @classmethod
-    def restored(cls, state: dict[str, list[list[float]]]) -> "History":
+    def restored(cls, state: dict[str, Tensor]) -> "History":
         """The history whose ``state`` this was.
 
         >>> history = History(evaluations=[Evaluation(100, 0.25, 0.9)])
@@ -108,5 +113,9 @@ class History:
             yield score.step, f"valid,{score.loss},{score.accuracy},,,,"
 
 
-def _rows(kind: type[Row], state: Sequence[Sequence[float]]) -> list[Row]:
-    return [kind(int(step), *numbers) for step, *numbers in state]
+def _table(rows: Sequence[tuple[float, ...]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _rows(kind: type[Row], table: Tensor) -> list[Row]:
+    return [kind(int(step), *numbers) for step, *numbers in table.tolist()]

@@ -117,6 +117,6 @@ class Learner(LightningModule):
     def _set_rates(self, step: int) -> None:
         if self.recipe.schedule is None:
             return
-        factor = self.recipe.schedule(step)
+        factor = self.recipe.schedule(step, self.steps)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor

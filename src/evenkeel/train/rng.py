@@ -30,7 +30,7 @@ def rng_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if _cuda_in_use() else [],
         "numpy": _numpy_state(),
-        "python": [version, list(words), gauss_next],
+        "python": [version, torch.tensor(words), gauss_next],
     }
 
 
@@ -39,9 +39,11 @@ def set_rng_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
-    np.random.set_state(state["numpy"])
+    inner = state["numpy"]["state"]
+    key = inner["key"].numpy().astype(np.uint32)
+    np.random.set_state({**state["numpy"], "state": {**inner, "key": key}})
     version, words, gauss_next = state["python"]
-    random.setstate((version, tuple(words), gauss_next))
+    random.setstate((version, tuple(words.tolist()), gauss_next))
 
 
 @contextmanager
@@ -55,10 +57,10 @@ def borrowed_rng() -> Iterator[None]:
 
 
 def _numpy_state() -> dict[str, Any]:
-    """The state of numpy with a list in place of its array, which a checkpoint could not hold."""
+    """The state of numpy with a tensor in place of its array, which a checkpoint could not hold."""
     state = np.random.get_state(legacy=False)
     inner = state["state"]
-    return {**state, "state": {**inner, "key": inner["key"].tolist()}}
+    return {**state, "state": {**inner, "key": torch.from_numpy(inner["key"].astype(np.int64))}}
 
 
 def _cuda_in_use() -> bool:
