@@ -9,8 +9,6 @@ from lightning.pytorch import Trainer
 from evenkeel.train.keeper import Keeper
 from evenkeel.train.run import resume, train
 
-ARGUMENTS: dict[str, Any] = globals()["GIVEN"]
-
 
 class Observed:
     """Wraps what happens between steps; the number lies in a file, so it outlives a SIGKILL."""
@@ -24,9 +22,15 @@ class Observed:
         self._original(keeper, trainer, *rest)
 
 
-observed = Observed(ARGUMENTS["notes"])
-Keeper.on_train_batch_end = lambda *given: observed(*given)  # type: ignore[method-assign]
-if (Path(ARGUMENTS["out"]) / "run.json").exists():
-    resume(ARGUMENTS["out"], progress=False)
-else:
-    train(**ARGUMENTS["options"], out=ARGUMENTS["out"], progress=False)
+def go_on(given: dict[str, Any]) -> None:
+    """Begin the run in the folder ``out``, or go on with the one that is there."""
+    observed = Observed(given["notes"])
+    Keeper.on_train_batch_end = lambda *each: observed(*each)  # type: ignore[method-assign]
+    if (Path(given["out"]) / "run.json").exists():
+        resume(given["out"], progress=False)
+    else:
+        train(**given["options"], out=given["out"], progress=False)
+
+
+if __name__ == "__main__":
+    go_on(globals()["GIVEN"])

@@ -44,7 +44,7 @@ def test_what_a_kill_left_half_written_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     interrupted_writes = 0
-    for attempt in range(12):
+    for attempt in range(6):
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)],
             stdout=subprocess.PIPE,
@@ -52,7 +52,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.003 * attempt)
+        time.sleep(0.006 * attempt)
         process.kill()
         process.wait()
         process.stdout.close()

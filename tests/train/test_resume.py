@@ -48,7 +48,9 @@ class Attempt:
         self._folder = folder
         given = {"out": str(folder), "notes": str(self._notes), "options": {**OPTIONS, **options}}
         self.process: ForkServerProcess = FORKSERVER.Process(
-            target=runpy.run_path, args=(PROGRAM,), kwargs={"init_globals": {"GIVEN": given}}
+            target=runpy.run_path,
+            args=(PROGRAM,),
+            kwargs={"init_globals": {"GIVEN": given}, "run_name": "__main__"},
         )
         self.process.start()
 

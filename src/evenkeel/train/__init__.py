@@ -1,8 +1,4 @@
-"""Training on Lightning: recipes, exact resume, the inference check, the report.
-
->>> from evenkeel.train import train
->>> run = train("dnn-elu", steps=20, out="/tmp/run")  # doctest: +SKIP
-"""
+"""Training on Lightning: recipes, exact resume, the inference check, the report."""
 
 from typing import TYPE_CHECKING, Any
 

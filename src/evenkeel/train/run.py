@@ -53,6 +53,12 @@ def train(
 
     Raises:  BadOption, UnknownName, BadData, DownloadFailed before anything is written; BadRun for
              a folder that cannot be used; Diverged; MissingExtra; Interrupted on Ctrl-C or SIGTERM
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train("dnn-elu", steps=50, out=folder, progress=False)
+    >>> run.results[0].test_accuracy > 0.8
+    True
     """
     check_ranges(steps=steps, batch_size=batch_size, lr=lr, seed=seed, threads=threads)
     known = RECIPES[recipe]
