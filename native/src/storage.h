@@ -1,0 +1,166 @@
+// What lies in memory: float, double, bf16, f16; the latter two are computed in float.
+#pragma once
+#include "vec.h"
+
+namespace ek::EK_ISA {
+
+struct bf16 {
+    uint16_t bits;
+};
+struct f16 {
+    uint16_t bits;
+};
+
+template <class T>
+struct ComputeOf {
+    using type = float;
+};
+template <>
+struct ComputeOf<double> {
+    using type = double;
+};
+template <class T>
+using Compute = typename ComputeOf<T>::type;
+
+// The largest t that T rounds to 0: y > 0 exactly when t > tiny, where y is t rounded to T.
+template <class T>
+constexpr Compute<T> tiny = 0;
+template <>
+constexpr float tiny<bf16> = 0x1p-134f;
+template <>
+constexpr float tiny<f16> = 0x1p-25f;
+
+typedef uint16_t Narrow __attribute__((vector_size(EK_VECTOR_BYTES / 2)));
+typedef uint32_t Wide __attribute__((vector_size(EK_VECTOR_BYTES)));
+
+inline VecF widen(Narrow v, bf16) { return (VecF)(__builtin_convertvector(v, Wide) << 16); }
+
+inline Narrow narrow(VecF v, bf16) {
+    Wide bits = (Wide)v;
+    Wide even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    Wide quiet = (bits >> 16) | 0x40;
+    return __builtin_convertvector((Wide)(v == v ? even : quiet), Narrow);
+}
+
+#if defined(__AVX512F__)
+inline VecF widen(Narrow v, f16) { return _mm512_cvtph_ps((__m256i)v); }
+inline Narrow narrow(VecF v, f16) {
+    return (Narrow)_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#elif defined(__F16C__)
+inline VecF widen(Narrow v, f16) { return _mm256_cvtph_ps((__m128i)v); }
+inline Narrow narrow(VecF v, f16) {
+    return (Narrow)_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#elif defined(__aarch64__)
+inline VecF widen(Narrow v, f16) { return (VecF)vcvt_f32_f16((float16x4_t)v); }
+inline Narrow narrow(VecF v, f16) { return (Narrow)vcvt_f16_f32((float32x4_t)v); }
+#else
+inline VecF widen(Narrow v, f16) {
+    Wide bits = __builtin_convertvector(v, Wide);
+    Wide sign = (bits & 0x8000) << 16;
+    // The exponent's bias differs by 112; 2^112 also makes subnormals normal.
+    VecF size = (VecF)((bits & 0x7fff) << 13) * 0x1p112f;
+    Wide special = (Wide)(size >= 65536.0f) & 0x7f800000;
+    return (VecF)((Wide)size | special | sign);
+}
+inline Narrow narrow(VecF v, f16) {
+    Wide bits = (Wide)v, sign = bits & 0x80000000, size = bits ^ sign;
+    // Adding 0.5 leaves a multiple of 2^-24, the step of f16's subnormals, in the low bits.
+    Wide below = (Wide)((VecF)size + 0.5f) - 0x3f000000;
+    Wide normal = (size + 0xfff + ((size >> 13) & 1) - (112u << 23)) >> 13;
+    Wide quiet = ((size >> 13) & 0x3ff) | 0x7e00;
+    Wide infinite = Wide{} + 0x7c00;
+    Wide half = (VecF)size < 0x1p-14f ? below : normal;
+    half = (VecF)size >= 65520.0f ? infinite : half;
+    half = v == v ? half : quiet;
+    return __builtin_convertvector((Wide)(half | (sign >> 16)), Narrow);
+}
+#endif
+
+// Loads and stores of bf16 and f16, as those of float and double in vec.h.
+
+template <class T>
+inline VecF load_narrow(const T *p, Full) {
+    Narrow v;
+    memcpy(&v, p, sizeof v);
+    return widen(v, T{});
+}
+
+template <class T>
+inline void store_narrow(T *p, VecF v, Full) {
+    Narrow bits = narrow(v, T{});
+    memcpy(p, &bits, sizeof bits);
+}
+
+template <class T>
+inline VecF load_narrow(const T *p, Part part) {
+#if defined(__AVX512F__)
+    return widen((Narrow)_mm256_maskz_loadu_epi16((__mmask16)((1u << part.n) - 1), p), T{});
+#else
+    Narrow v{};
+    for (int i = 0; i < part.n; ++i) v[i] = p[i].bits;
+    return widen(v, T{});
+#endif
+}
+
+template <class T>
+inline void store_narrow(T *p, VecF v, Part part) {
+    Narrow bits = narrow(v, T{});
+#if defined(__AVX512F__)
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << part.n) - 1), (__m256i)bits);
+#else
+    for (int i = 0; i < part.n; ++i) p[i].bits = bits[i];
+#endif
+}
+
+template <class T>
+inline void store_narrow(T *p, VecF v, Stream) {
+#if defined(__AVX512F__)
+    _mm256_stream_si256((__m256i *)p, (__m256i)narrow(v, T{}));
+#elif defined(__AVX2__)
+    _mm_stream_si128((__m128i *)p, (__m128i)narrow(v, T{}));
+#else
+    store_narrow(p, v, Full{});  // half a vector: no such store
+#endif
+}
+
+template <class L>
+inline VecF load(const bf16 *p, L lanes) {
+    return load_narrow(p, lanes);
+}
+template <class L>
+inline VecF load(const f16 *p, L lanes) {
+    return load_narrow(p, lanes);
+}
+template <class L>
+inline void store(bf16 *p, VecF v, L lanes) {
+    store_narrow(p, v, lanes);
+}
+template <class L>
+inline void store(f16 *p, VecF v, L lanes) {
+    store_narrow(p, v, lanes);
+}
+
+// One number at a time: parameters and statistics.
+enum class Dtype : int32_t { f32, f64, bf16, f16 };
+
+inline double get(const void *p, Dtype dtype, int64_t i) {
+    switch (dtype) {
+        case Dtype::f32: return ((const float *)p)[i];
+        case Dtype::f64: return ((const double *)p)[i];
+        case Dtype::bf16: return load((const bf16 *)p + i, Part{1})[0];
+        default: return load((const f16 *)p + i, Part{1})[0];
+    }
+}
+
+inline void put(void *p, Dtype dtype, int64_t i, double value) {
+    switch (dtype) {
+        case Dtype::f32: ((float *)p)[i] = (float)value; break;
+        case Dtype::f64: ((double *)p)[i] = value; break;
+        case Dtype::bf16: store((bf16 *)p + i, VecF{(float)value}, Part{1}); break;
+        default: store((f16 *)p + i, VecF{(float)value}, Part{1});
+    }
+}
+
+}  // namespace ek::EK_ISA
