@@ -37,9 +37,9 @@ inline VecF widen(Narrow v, bf16) { return (VecF)(__builtin_convertvector(v, Wid
 
 inline Narrow narrow(VecF v, bf16) {
     Wide bits = (Wide)v;
-    Wide even = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    Wide quiet = (bits >> 16) | 0x40;
-    return __builtin_convertvector((Wide)(v == v ? even : quiet), Narrow);
+    Wide even = bits + (((bits >> 16) & 1) + 0x7fff);
+    Wide rounded = v == v ? even : bits | 0x400000;
+    return __builtin_convertvector(rounded >> 16, Narrow);
 }
 
 #if defined(__AVX512F__)

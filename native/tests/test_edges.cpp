@@ -117,6 +117,21 @@ static void test_every_half() {
     }
 }
 
+// Rounding to 16 bits must not carry a NaN's low digits into its exponent.
+static void test_nan_of_all_ones() {
+    for (int dtype : {BF16, F16}) {
+        Case c{{40, 3, 1}, dtype, EK_NONE};
+        Reference r = reference_of(c);
+        Run run(c, r);
+        uint32_t ones = 0x7fffffff;
+        std::memcpy((float *)run.weight.data() + 1, &ones, 4);
+        run.forward(1);
+        Values y = run.y.values();
+        for (size_t i = 0; i < y.size(); ++i)
+            CHECK(std::isnan(y[i]) == (i % 3 == 1), "%s: y[%zu] = %g", c.name().c_str(), i, y[i]);
+    }
+}
+
 static void test_constant_channel() {
     for (ek_view view : {ek_view{64, 3, 1}, ek_view{8, 3, 400}, ek_view{50, 3, 17}}) {
         Case c{view, F32, EK_NONE};
@@ -226,6 +241,7 @@ int main() {
         test_in_place();
         test_subnormals();
         test_every_half();
+        test_nan_of_all_ones();
         test_constant_channel();
         test_misleading_start();
         test_running();
