@@ -99,11 +99,11 @@ typedef struct {
 } ek_moments_args;
 
 /* Training forward: statistics of the batch, y = activation((x - mean) * rstd * weight + bias +
- * residual), and running statistics moved by momentum:
- *     new_running_mean = (1 - momentum) * running_mean + momentum * mean
- *     new_running_var  = (1 - momentum) * running_var  + momentum * var
- *                        (times count / (count - 1) where running_unbiased is set)
- * A new_running pointer may equal its running pointer. */
+ * residual), and running statistics moved in place by momentum, once y is written:
+ *     running_mean = (1 - momentum) * running_mean + momentum * mean
+ *     running_var  = (1 - momentum) * running_var  + momentum * var
+ *                    (times count / (count - 1) where running_unbiased is set)
+ * unless any channel's mean or var is not finite: then none of them moves, and *finite is 0. */
 typedef struct {
     ek_call call;
     double eps;
@@ -113,13 +113,13 @@ typedef struct {
     const void *bias;     /* optional: zeros */
     void *y;
     void *mean;
-    void *var; /* optional */
+    void *var; /* optional where nothing is running */
     void *rstd;
     void *low; /* 2 * channels; optional: without it y is computed from rounded statistics */
-    const void *running_mean, *running_var; /* read only where new_running_* is given */
-    void *new_running_mean, *new_running_var; /* optional */
+    void *running_mean, *running_var; /* both, or neither */
     double momentum;
     int32_t running_unbiased;
+    int32_t *finite; /* optional; needs var: 1 where every mean and var is finite, else 0 */
 } ek_train_args;
 
 /* Inference forward by given statistics, in place where y == x. */

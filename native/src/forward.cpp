@@ -78,22 +78,32 @@ struct Train {  // a job; see tiles.h
         ((A *)a.rstd)[c] = saved.rstd;
         if (a.low) ((A *)a.low)[c] = saved.mean_low, ((A *)a.low)[grid.channels + c] = saved.rstd_low;
         if (a.var) ((A *)a.var)[c] = (A)var;
-        move_running(c, moment, var);
         set_normalization(coefs, grid, c, saved, a.weight, a.bias, parameters);
     }
-
-    void move_running(int64_t c, const Moment &moment, double var) const {
-        if (a.running_unbiased) var = moment.m2 / (moment.count > 1 ? moment.count - 1 : 1);
-        move(a.running_mean, a.new_running_mean, c, moment.mean);
-        move(a.running_var, a.new_running_var, c, var);
-    }
-
-    void move(const void *old, void *now, int64_t c, double value) const {
-        if (!now) return;
-        double before = get(old, parameters, c);
-        put(now, parameters, c, (1 - a.momentum) * before + a.momentum * value);
-    }
 };
+
+// By the statistics as they were saved: running ones are no more precise than those.
+template <class A>
+void move_running(const ek_train_args &a, const Grid &grid) {
+    auto mean = (const A *)a.mean, var = (const A *)a.var;
+    auto parameters = (Dtype)a.call.param_dtype;
+    double count = (double)grid.count(), keep = 1 - a.momentum;
+    double correction = a.running_unbiased && count > 1 ? count / (count - 1) : 1;
+    for (int64_t c = 0; c < grid.channels; ++c) {
+        double old_mean = get(a.running_mean, parameters, c);
+        double old_var = get(a.running_var, parameters, c);
+        put(a.running_mean, parameters, c, keep * old_mean + a.momentum * mean[c]);
+        put(a.running_var, parameters, c, keep * old_var + a.momentum * (var[c] * correction));
+    }
+}
+
+template <class A>
+bool all_finite(const void *mean, const void *var, int64_t channels) {
+    A sum = 0;  // of zeros and NaNs
+    for (int64_t c = 0; c < channels; ++c)
+        sum += ((const A *)mean)[c] * 0 + ((const A *)var)[c] * 0;
+    return sum == 0;
+}
 
 template <class T>
 void train(const ek_train_args &a, const Grid &grid, void *workspace) {
@@ -104,6 +114,10 @@ void train(const ek_train_args &a, const Grid &grid, void *workspace) {
         Train<T, decltype(map)> job{a, grid, map, moments, coefs, (Dtype)a.call.param_dtype};
         run(grid, a.call.num_threads, job);
     });
+    if (!a.finite && !a.running_mean) return;
+    bool finite = all_finite<Compute<T>>(a.mean, a.var, grid.channels);
+    if (a.finite) *a.finite = finite;
+    if (finite && a.running_mean) move_running<Compute<T>>(a, grid);
 }
 
 template <class T>

@@ -164,14 +164,24 @@ static void test_running() {
     Reference r = reference_of(c);
     Run run(c, r);
     Buffer mean(Values(5, 2.0), F32), var(Values(5, 3.0), F32);
+    int32_t finite = -1;
     ek_train_args a{};
     a.call = run.call(1), a.eps = 1e-5, a.x = run.x.data(), a.y = run.y.data();
-    a.mean = run.mean.data(), a.rstd = run.rstd.data(), a.momentum = 0.1, a.running_unbiased = 1;
-    a.running_mean = a.new_running_mean = mean.data(), a.running_var = a.new_running_var = var.data();
-    CHECK(ek_train(&a) == EK_OK, "running");
-    for (size_t k = 0; k < 5; ++k) {
-        CHECK(std::fabs(mean.values()[k] - (0.9 * 2 + 0.1 * r.mean[k])) < 1e-6, "mean");
-        CHECK(std::fabs(var.values()[k] - (0.9 * 3 + 0.1 * r.var[k] * 30 / 29)) < 1e-6, "var");
+    a.mean = run.mean.data(), a.var = run.var.data(), a.rstd = run.rstd.data();
+    a.momentum = 0.1, a.running_unbiased = 1, a.finite = &finite;
+    a.running_mean = mean.data(), a.running_var = var.data();
+    CHECK(ek_train(&a) == EK_OK && finite == 1, "running");
+    auto moved = [&] {
+        for (size_t k = 0; k < 5; ++k) {
+            CHECK(std::fabs(mean.values()[k] - (0.9 * 2 + 0.1 * r.mean[k])) < 1e-6, "mean");
+            CHECK(std::fabs(var.values()[k] - (0.9 * 3 + 0.1 * r.var[k] * 30 / 29)) < 1e-6, "var");
+        }
+    };
+    moved();
+    for (float bad : {NAN, INFINITY, -INFINITY, 3e38f}) {  // the last one's variance overflows
+        ((float *)run.x.data())[7] = bad;
+        CHECK(ek_train(&a) == EK_OK && finite == 0, "%g", bad);
+        moved();  // once, not again
     }
 }
 
@@ -193,7 +203,8 @@ static void test_refusals() {
     CHECK(train([](auto &a) { a.call.param_dtype = EK_F64; }) == EK_BAD_DTYPE, "param_dtype");
     CHECK(train([](auto &a) { a.call.activation = 10; }) == EK_BAD_ACTIVATION, "activation");
     CHECK(train([](auto &a) { a.x = nullptr; }) == EK_MISSING_BUFFER, "x");
-    CHECK(train([](auto &a) { a.new_running_mean = a.mean; }) == EK_MISSING_BUFFER, "running");
+    CHECK(train([](auto &a) { a.running_mean = a.mean; }) == EK_MISSING_BUFFER, "running");
+    CHECK(train([](auto &a) { a.running_mean = a.running_var = a.mean; }) == EK_MISSING_BUFFER, "var");
     CHECK(train([](auto &a) { a.call.workspace_bytes -= 8; }) == EK_SMALL_WORKSPACE, "workspace");
     CHECK(train([](auto &a) { a.call.workspace = nullptr; }) == EK_SMALL_WORKSPACE, "workspace");
     ek_backward_args b{};
