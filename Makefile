@@ -10,6 +10,10 @@ BIN := $(VENV)/bin
 # One thread for each test process: two pools of threads on the same cores only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
+# The project's own environment must have the native kernels; a user's may do without.
+NATIVE := $(wildcard native/CMakeLists.txt native/include/* native/src/*)
+export EVENKEEL_NATIVE ?= require
+
 .PHONY: train test test-slow lint bench setup clean
 
 train: setup
@@ -33,7 +37,7 @@ bench: setup
 setup: $(VENV)/ready
 
 # torch first and alone: its version is pinned, so that nothing else chooses another build.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt hatch_build.py $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "evenkeel needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true): try make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -19,9 +19,12 @@ ORDER = (
     "autograd",
     "functional",
     "nn",
+    "explain",
+    "surgery",
     "data",
     "recipes",
     "train",
+    "bench",
     "cli",
 )
 HEAVY = (

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor
 
 from evenkeel.autograd import train
-from evenkeel.kernels import KERNELS, use_kernel
+from evenkeel.kernels import use_kernel
 from oracles import definitions
+from oracles.available import available
 from oracles.compare import assert_close
 from oracles.strategies import values
 
 EPS = 1e-3
 SHAPES = [(6, 3), (3, 3, 2, 2), (1, 3, 4)]
-FORWARD = [k.name for k in KERNELS["train"]]
-BACKWARD = [k.name for k in KERNELS["backward"]]
+FORWARD = available("train")
+BACKWARD = available("backward")
 
 
 def leaves(shape: tuple[int, ...]) -> list[Tensor]:

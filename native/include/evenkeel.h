@@ -171,6 +171,11 @@ EK_API int ek_backward(const ek_backward_args *args);
  * arguments alone, so it may be remembered. Negative: a status with its sign turned. */
 EK_API int64_t ek_workspace_bytes(ek_view view, int32_t dtype);
 
+/* Tells the system that this buffer is about to be written whole for the first time: it gives large
+ * pages where it has them (Linux, madvise), which makes first writes twice as fast. Else nothing
+ * happens, and no failure is reported; the bytes stay as they are. Worth a call from 4 MiB on. */
+EK_API void ek_fresh(void *p, int64_t bytes);
+
 /* Instruction sets, best first: "avx512", "avx2", "baseline" on x86-64; "neon" on aarch64.
  * The best that the machine has is taken at load time, or the one named by EVENKEEL_ISA; when the
  * machine lacks that one, ek_isa() is NULL and every operation returns EK_BAD_ISA: a forced choice

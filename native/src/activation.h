@@ -101,6 +101,9 @@ inline Vec<A> gelu_phi(Vec<A> t) {  // the normal distribution's probability bel
     return A(0.5) * (A(1) + erf(t * A(0.70710678118654752)));
 }
 
+// The switches below are written out where `kind` is a constant (they shrink to one case there) and
+// called everywhere else, which spares the compiler four fifths of its work on these kernels.
+
 template <class A>
 inline Vec<A> activate(int kind, Vec<A> t) {
     switch (kind) {
@@ -153,6 +156,19 @@ inline Vec<A> slope_from_input(int kind, Vec<A> dy, Vec<A> t, A tiny) {
         case EK_RELU6: return slope_from_output<A>(kind, dy, t, tiny);
         default: return slope_from_output<A>(kind, dy, activate<A>(kind, t), tiny);
     }
+}
+
+template <class A>
+EK_APART Vec<A> call_activate(int kind, Vec<A> t) {
+    return activate<A>(kind, t);
+}
+template <class A>
+EK_APART Vec<A> call_slope_from_output(int kind, Vec<A> dy, Vec<A> y, A tiny) {
+    return slope_from_output<A>(kind, dy, y, tiny);
+}
+template <class A>
+EK_APART Vec<A> call_slope_from_input(int kind, Vec<A> dy, Vec<A> t, A tiny) {
+    return slope_from_input<A>(kind, dy, t, tiny);
 }
 
 }  // namespace ek::EK_ISA

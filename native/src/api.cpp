@@ -3,9 +3,13 @@
 
 #include "isa.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace {
 
-constexpr int64_t STACK_DOUBLES = 2048;  // workspaces up to this size need no buffer of the caller's
+constexpr int64_t STACK_DOUBLES = 4096;  // workspaces up to this size need no buffer of the caller's
 
 int itemsize(int32_t dtype) { return dtype == EK_F64 ? 8 : dtype == EK_F32 ? 4 : 2; }
 
@@ -98,6 +102,19 @@ int64_t ek_workspace_bytes(ek_view view, int32_t dtype) {
     if (int status = check_view(view, dtype)) return -status;
     int64_t doubles = ek::workspace_doubles(ek::cut(view.outer, view.channels, view.inner));
     return doubles > STACK_DOUBLES ? doubles * int64_t(sizeof(double)) : 0;
+}
+
+void ek_fresh(void *p, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    // Only the large pages that lie in the buffer whole: what is beside them is not the caller's.
+    constexpr uintptr_t PAGE = 2 << 20;
+    if (!p || bytes < int64_t(PAGE)) return;
+    uintptr_t begin = ((uintptr_t)p + PAGE - 1) / PAGE * PAGE;
+    uintptr_t end = ((uintptr_t)p + (uintptr_t)bytes) / PAGE * PAGE;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
 }
 
 const char *ek_status_text(int status) {

@@ -33,8 +33,8 @@ struct Gradient {
         else if constexpr (GRADIENT == G_LEAKY_BY_OUTPUT)
             g = slope_from_output<A>(EK_LEAKY_RELU, g, output(), 0);
         else if constexpr (GRADIENT == G_OTHER)
-            g = y ? slope_from_output<A>(activation, g, output(), 0)
-                  : slope_from_input<A>(activation, g, other_input(input(), at, lanes), tiny<T>);
+            g = y ? call_slope_from_output<A>(activation, g, output(), 0)
+                  : call_slope_from_input<A>(activation, g, other_input(input(), at, lanes), tiny<T>);
     }
     template <class L>
     inline Vec<A> other_input(Vec<A> t, int64_t at, L lanes) const {
@@ -43,7 +43,8 @@ struct Gradient {
 };
 
 // dx = scale * g + slope * (x - center) + level, or scale * g by frozen statistics; dresidual = g.
-template <class T, class Terms>
+// PLAIN: dx alone, by the batch's statistics (three branches less at every vector).
+template <class T, class Terms, bool PLAIN>
 struct Backward {
     using A = Compute<T>;
     static constexpr int COEFS = 5;
@@ -58,61 +59,82 @@ struct Backward {
     inline void step(int64_t at, int64_t i, const Coef &coef, L lanes) const {
         Vec<A> g, centered;
         gradient.terms(at, i, coef, lanes, g, centered);
-        if (dresidual) store(dresidual + at, g, lanes);
-        if (!dx) return;
+        if (!PLAIN && dresidual) store(dresidual + at, g, lanes);
+        if (!PLAIN && !dx) return;
         Vec<A> rest = fma(coef.get(SLOPE, i), centered, coef.get(LEVEL, i));
         Vec<A> scale = coef.get(SCALE, i);
-        store(dx + at, frozen ? scale * g : fma(scale, g, rest), lanes);
+        store(dx + at, !PLAIN && frozen ? scale * g : fma(scale, g, rest), lanes);
+    }
+};
+
+// What is done to channels. (A class of its own: the job below is compiled for every gradient.)
+template <class A>
+struct BackwardChannels {
+    const ek_backward_args &a;
+    const Grid &grid;
+    Partials partials;
+    Coefs<A> coefs;
+
+    EK_APART void prepare(Batch batch) const {
+        Statistics<A> s;
+        s.read(batch, grid.channels, a.mean, a.rstd, a.low);
+        auto parameters = (Dtype)a.call.param_dtype;
+        set_normalization(coefs, grid, batch, s, a.weight, a.bias, parameters);
+    }
+
+    EK_APART void finish(Batch batch) const {
+        alignas(64) double sum[BATCH], dot[BATCH];
+        Statistics<A> s;
+        s.read(batch, grid.channels, a.mean, a.rstd, a.low);
+        add_pieces(batch, sum, dot);
+        for (int64_t k = 0; k < batch.size; ++k)  // of g and the normalized x
+            dot[k] = (dot[k] - (s.exact_mean[k] - s.center[k]) * sum[k]) * s.exact_rstd[k];
+        auto parameters = (Dtype)a.call.param_dtype;
+        if (a.dweight) put_batch(a.dweight, parameters, batch, dot);
+        if (a.dbias) put_batch(a.dbias, parameters, batch, sum);
+        set_rest(batch, s, sum, dot);
+    }
+
+    void add_pieces(Batch batch, double *__restrict sum, double *__restrict dot) const {
+        for (int64_t k = 0; k < batch.size; ++k) sum[k] = dot[k] = 0;
+        for (int64_t p = 0; p < grid.pieces; ++p) {
+            Sums part = partials.sums(p, batch.first);
+            const double *__restrict u = part.u, *__restrict uv = part.uv;
+            for (int64_t k = 0; k < batch.size; ++k) sum[k] += u[k], dot[k] += uv[k];
+        }
+    }
+
+    // SLOPE and LEVEL.
+    void set_rest(Batch batch, const Statistics<A> &s, const double *__restrict sum,
+                  const double *__restrict dot) const {
+        alignas(64) double w[BATCH];
+        alignas(64) A slope[BATCH], level[BATCH];
+        get_batch(a.weight, (Dtype)a.call.param_dtype, batch, 1, w);
+        for (int64_t k = 0; k < batch.size; ++k) {
+            double scale = (A)(w[k] * s.exact_rstd[k]) / (double)grid.count();
+            double exact = -scale * s.exact_rstd[k] * dot[k];
+            slope[k] = (A)exact;
+            level[k] = (A)(-scale * sum[k] - exact * (s.exact_mean[k] - s.center[k]));
+        }
+        set_batch(coefs, grid, SLOPE, batch, slope);
+        set_batch(coefs, grid, LEVEL, batch, level);
     }
 };
 
 template <class T, class Map>
-struct BackwardJob {  // a job; see tiles.h
+struct BackwardJob : BackwardChannels<Compute<T>> {  // a job; see tiles.h
     using A = Compute<T>;
-    const ek_backward_args &a;
-    const Grid &grid;
+    using Channels = BackwardChannels<A>;
+    using Channels::a, Channels::grid, Channels::partials, Channels::coefs;
     const Map &map;
-    Partials partials;
-    Coefs<A> coefs;
 
     bool sums_wanted() const { return a.dweight || a.dbias || (a.dx && !a.frozen); }
 
-    Saved<A> saved(int64_t c) const { return {a.mean, a.rstd, a.low, c, grid.channels}; }
-
-    void prepare(int64_t g) const {
-        for_channels(grid, g, [&](int64_t c) {
-            auto parameters = (Dtype)a.call.param_dtype;
-            set_normalization(coefs, grid, c, saved(c), a.weight, a.bias, parameters);
-        });
-    }
-
+    static constexpr bool PREPARES = true;
     void reduce(int64_t g, int64_t p) const {
         int64_t first = g * grid.group;
         Coefs<A> own{&coefs.at(0, first), coefs.stride};
         reduce_tile(map.gradient, grid, own, g, p, grid.piece, partials.sums(p, grid.first_channel(g)));
-    }
-
-    void finish(int64_t g) const {
-        for_channels(grid, g, [&](int64_t c) { finish_channel(c); });
-    }
-
-    void finish_channel(int64_t c) const {
-        double sum = 0, dot = 0;
-        for (int64_t p = 0; p < grid.pieces; ++p) {
-            Sums part = partials.sums(p, c);
-            sum += *part.u;
-            dot += *part.uv;
-        }
-        Saved<A> s = saved(c);
-        double off = s.exact_mean() - s.center(), rstd = s.exact_rstd();
-        dot = (dot - off * sum) * rstd;  // of g and the normalized x
-        auto parameters = (Dtype)a.call.param_dtype;
-        if (a.dweight) put(a.dweight, parameters, c, dot);
-        if (a.dbias) put(a.dbias, parameters, c, sum);
-        double scale = (double)coefs.at(SCALE, c * grid.step()) / (double)grid.count();
-        double slope = -scale * rstd * dot;
-        set_coef(coefs, grid, SLOPE, c, (A)slope);
-        set_coef(coefs, grid, LEVEL, c, (A)(-scale * sum - slope * off));
     }
 
     void apply(int64_t g, int64_t p) const {
@@ -120,10 +142,10 @@ struct BackwardJob {  // a job; see tiles.h
     }
 };
 
-template <class T, int GRADIENT>
+template <class T, int GRADIENT, bool PLAIN = false>
 void backward_by(const ek_backward_args &a, const Grid &grid, void *workspace) {
     using Terms = Gradient<T, GRADIENT>;
-    using Map = Backward<T, Terms>;
+    using Map = Backward<T, Terms, PLAIN>;
     auto dx = (T *)a.dx, dresidual = (T *)a.dresidual;
     bool alike = !dx || !dresidual || past_alignment(dx) == past_alignment(dresidual);
     bool stream = alike && a.dx != a.dy && a.dresidual != a.dy;
@@ -132,19 +154,24 @@ void backward_by(const ek_backward_args &a, const Grid &grid, void *workspace) {
                 a.call.activation};
     Map map{terms, dx, dresidual, a.frozen != 0, stream};
     Workspace work(workspace);
-    BackwardJob<T, Map> job{a, grid, map, work.partials(grid), work.coefs<Compute<T>>(grid)};
+    BackwardJob<T, Map> job{{a, grid, work.partials(grid), work.coefs<Compute<T>>(grid)}, map};
     if (job.sums_wanted()) return run(grid, a.call.num_threads, job);
-    for (int64_t g = 0; g < grid.groups; ++g) job.prepare(g);
+    each_batch(0, grid.channels, [&](Batch batch) { job.prepare(batch); });
     if (a.dx || a.dresidual) apply_all<T>(map, grid, job.coefs, a.call.num_threads);
 }
 
 template <class T>
 void backward(const ek_backward_args &a, const Grid &grid, void *workspace) {
     bool relu = a.call.activation == EK_RELU, leaky = a.call.activation == EK_LEAKY_RELU;
-    if (a.call.activation == EK_NONE)
+    bool plain = a.dx && !a.dresidual && !a.frozen;
+    if (a.call.activation == EK_NONE && plain)
+        backward_by<T, G_NONE, true>(a, grid, workspace);
+    else if (a.call.activation == EK_NONE)
         backward_by<T, G_NONE>(a, grid, workspace);
     else if (relu && a.y)
         backward_by<T, G_RELU_BY_OUTPUT>(a, grid, workspace);
+    else if (relu && !a.residual && plain)
+        backward_by<T, G_RELU, true>(a, grid, workspace);
     else if (relu && !a.residual)
         backward_by<T, G_RELU>(a, grid, workspace);
     else if (leaky && a.y)

@@ -27,7 +27,8 @@ struct Forward {
         Vec<A> centered = load(x + at, lanes) - coef.get(CENTER, i);
         Vec<A> t = fma(centered, coef.get(SCALE, i), coef.get(SHIFT, i));
         if (RESIDUAL || (ACTIVATION == OTHER && residual)) t += load(residual + at, lanes);
-        store(y + at, activate<A>(ACTIVATION == OTHER ? activation : ACTIVATION, t), lanes);
+        t = ACTIVATION == OTHER ? call_activate<A>(activation, t) : activate<A>(ACTIVATION, t);
+        store(y + at, t, lanes);
     }
 };
 
@@ -52,6 +53,31 @@ void with_forward(const Args &a, const Grid &grid, Fn fn) {
         fn(Forward<T, OTHER, false>{x, residual, y, activation, stream});
 }
 
+// From the sums of a batch of channels to statistics and coefficients. (A function of its own: the
+// job below is compiled for every map.)
+template <class T>
+EK_APART void finish_train(const ek_train_args &a, const Grid &grid, const Moments<T> &moments,
+                           const Coefs<Compute<T>> &coefs, Batch batch) {
+    using A = Compute<T>;
+    BatchMoments m;
+    Statistics<A> s;
+    alignas(64) double rstd[BATCH];
+    double count = (double)grid.count();
+    moments.merge(batch, m);
+    for (int64_t k = 0; k < batch.size; ++k) {
+        m.m2[k] /= count;  // the variance
+        rstd[k] = 1 / __builtin_sqrt(m.m2[k] + a.eps);
+    }
+    s.round(batch, m.mean, rstd, a.low != nullptr);
+    copy_batch(a.mean, batch, s.mean), copy_batch(a.rstd, batch, s.rstd);
+    if (a.low) {
+        copy_batch(a.low, batch, s.mean_low);
+        copy_batch((A *)a.low + grid.channels, batch, s.rstd_low);
+    }
+    if (a.var) put_batch(a.var, STATISTICS<T>, batch, m.m2);
+    set_normalization(coefs, grid, batch, s, a.weight, a.bias, (Dtype)a.call.param_dtype);
+}
+
 template <class T, class Map>
 struct Train {  // a job; see tiles.h
     using A = Compute<T>;
@@ -60,49 +86,43 @@ struct Train {  // a job; see tiles.h
     const Map &map;
     Moments<T> moments;
     Coefs<A> coefs;
-    Dtype parameters;
 
-    void prepare(int64_t) const {}
+    static constexpr bool PREPARES = false;
+    void prepare(Batch) const {}
     void reduce(int64_t g, int64_t p) const { moments.reduce(g, p); }
     void apply(int64_t g, int64_t p) const { apply_tile<T>(map, grid, coefs, g, p); }
+    void finish(Batch batch) const { finish_train(a, grid, moments, coefs, batch); }
 
-    void finish(int64_t g) const {
-        for_channels(grid, g, [&](int64_t c) { finish_channel(c); });
-    }
-
-    void finish_channel(int64_t c) const {
-        Moment moment = moments.channel(c);
-        double var = moment.m2 / moment.count;
-        Saved<A> saved(moment.mean, 1 / __builtin_sqrt(var + a.eps), a.low != nullptr);
-        ((A *)a.mean)[c] = saved.mean;
-        ((A *)a.rstd)[c] = saved.rstd;
-        if (a.low) ((A *)a.low)[c] = saved.mean_low, ((A *)a.low)[grid.channels + c] = saved.rstd_low;
-        if (a.var) ((A *)a.var)[c] = (A)var;
-        set_normalization(coefs, grid, c, saved, a.weight, a.bias, parameters);
-    }
 };
 
 // By the statistics as they were saved: running ones are no more precise than those.
-template <class A>
+template <class T>
 void move_running(const ek_train_args &a, const Grid &grid) {
-    auto mean = (const A *)a.mean, var = (const A *)a.var;
     auto parameters = (Dtype)a.call.param_dtype;
     double count = (double)grid.count(), keep = 1 - a.momentum;
     double correction = a.running_unbiased && count > 1 ? count / (count - 1) : 1;
-    for (int64_t c = 0; c < grid.channels; ++c) {
-        double old_mean = get(a.running_mean, parameters, c);
-        double old_var = get(a.running_var, parameters, c);
-        put(a.running_mean, parameters, c, keep * old_mean + a.momentum * mean[c]);
-        put(a.running_var, parameters, c, keep * old_var + a.momentum * (var[c] * correction));
-    }
+    auto move = [&](void *running, const void *batch_value, double factor, Batch batch) {
+        alignas(64) double old[BATCH], now[BATCH];
+        get_batch(running, parameters, batch, 0, old);
+        get_batch(batch_value, STATISTICS<T>, batch, 0, now);
+        for (int64_t k = 0; k < batch.size; ++k)
+            old[k] = keep * old[k] + a.momentum * (now[k] * factor);
+        put_batch(running, parameters, batch, old);
+    };
+    each_batch(0, grid.channels, [&](Batch batch) {
+        move(a.running_mean, a.mean, 1, batch);
+        move(a.running_var, a.var, correction, batch);
+    });
 }
 
 template <class A>
 bool all_finite(const void *mean, const void *var, int64_t channels) {
-    A sum = 0;  // of zeros and NaNs
-    for (int64_t c = 0; c < channels; ++c)
-        sum += ((const A *)mean)[c] * 0 + ((const A *)var)[c] * 0;
-    return sum == 0;
+    int bad = 0;
+    for (int64_t c = 0; c < channels; ++c) {
+        A m = ((const A *)mean)[c], v = ((const A *)var)[c];
+        bad |= (m - m != 0) | (v - v != 0);
+    }
+    return !bad;
 }
 
 template <class T>
@@ -111,13 +131,13 @@ void train(const ek_train_args &a, const Grid &grid, void *workspace) {
     with_forward<T>(a, grid, [&](auto map) {
         Moments<T> moments{grid, {(const T *)a.x}, work.partials(grid)};
         Coefs<Compute<T>> coefs = work.coefs<Compute<T>>(grid);
-        Train<T, decltype(map)> job{a, grid, map, moments, coefs, (Dtype)a.call.param_dtype};
+        Train<T, decltype(map)> job{a, grid, map, moments, coefs};
         run(grid, a.call.num_threads, job);
     });
     if (!a.finite && !a.running_mean) return;
     bool finite = all_finite<Compute<T>>(a.mean, a.var, grid.channels);
     if (a.finite) *a.finite = finite;
-    if (finite && a.running_mean) move_running<Compute<T>>(a, grid);
+    if (finite && a.running_mean) move_running<T>(a, grid);
 }
 
 template <class T>
@@ -125,13 +145,17 @@ void normalize(const ek_normalize_args &a, const Grid &grid, void *workspace) {
     using A = Compute<T>;
     auto parameters = (Dtype)a.call.param_dtype;
     Coefs<A> coefs = Workspace(workspace).coefs<A>(grid);
-    for (int64_t c = 0; c < grid.channels; ++c) {
-        double rstd = 1 / __builtin_sqrt(get(a.var, parameters, c) + a.eps);
-        Saved<A> saved(get(a.mean, parameters, c), rstd, false);
-        if (a.saved_mean) ((A *)a.saved_mean)[c] = saved.mean;
-        if (a.rstd) ((A *)a.rstd)[c] = saved.rstd;
-        set_normalization(coefs, grid, c, saved, a.weight, a.bias, parameters);
-    }
+    each_batch(0, grid.channels, [&](Batch batch) {
+        alignas(64) double mean[BATCH], rstd[BATCH];
+        Statistics<A> s;
+        get_batch(a.mean, parameters, batch, 0, mean);
+        get_batch(a.var, parameters, batch, 0, rstd);
+        for (int64_t k = 0; k < batch.size; ++k) rstd[k] = 1 / __builtin_sqrt(rstd[k] + a.eps);
+        s.round(batch, mean, rstd, false);
+        if (a.saved_mean) copy_batch(a.saved_mean, batch, s.mean);
+        if (a.rstd) copy_batch(a.rstd, batch, s.rstd);
+        set_normalization(coefs, grid, batch, s, a.weight, a.bias, parameters);
+    });
     with_forward<T>(a, grid, [&](auto map) {
         apply_all<T>(map, grid, coefs, a.call.num_threads);
     });
@@ -143,15 +167,16 @@ struct MomentsJob {
     const Grid &grid;
     Moments<T> moments;
 
-    void prepare(int64_t) const {}
+    static constexpr bool PREPARES = false;
+    void prepare(Batch) const {}
     void reduce(int64_t g, int64_t p) const { moments.reduce(g, p); }
     void apply(int64_t, int64_t) const {}
-    void finish(int64_t g) const {
-        for_channels(grid, g, [&](int64_t c) {
-            Moment moment = moments.channel(c);
-            ((Compute<T> *)a.mean)[c] = (Compute<T>)moment.mean;
-            ((Compute<T> *)a.var)[c] = (Compute<T>)(moment.m2 / moment.count);
-        });
+    void finish(Batch batch) const {
+        BatchMoments m;
+        moments.merge(batch, m);
+        for (int64_t k = 0; k < batch.size; ++k) m.m2[k] /= (double)grid.count();
+        put_batch(a.mean, STATISTICS<T>, batch, m.mean);
+        put_batch(a.var, STATISTICS<T>, batch, m.m2);
     }
 };
 

@@ -10,7 +10,8 @@
 
 namespace ek {
 
-constexpr int64_t MAX_GROUP = 1536;  // columns
+constexpr int64_t MAX_GROUP = 2048;     // columns
+constexpr int64_t ROWS_AT_ONCE = 8;     // that a reduction reads side by side
 
 struct Grid {
     bool rows;

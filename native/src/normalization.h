@@ -13,50 +13,65 @@ namespace ek::EK_ISA {
 // The coefficients of a column; a backward pass has all five.
 enum { CENTER, SCALE, SHIFT, SLOPE, LEVEL };
 
-// Statistics of one channel as they are saved.
+// Statistics of a batch of channels: as they are saved, and what they stand for.
 template <class A>
-struct Saved {
-    A mean, rstd, mean_low, rstd_low;
+struct Statistics {
+    alignas(64) A mean[BATCH], rstd[BATCH], mean_low[BATCH], rstd_low[BATCH], center[BATCH];
+    alignas(64) double exact_mean[BATCH], exact_rstd[BATCH];
 
-    Saved(double mean_, double rstd_, bool keep_low)
-        : mean((A)mean_), rstd((A)rstd_), mean_low(0), rstd_low(0) {
-        bool finite = mean - mean == 0 && rstd - rstd == 0;
-        if (keep_low && finite) mean_low = (A)(mean_ - mean), rstd_low = (A)(rstd_ - rstd);
+    // From statistics in double, of which `low` may be kept.
+    EK_APART void round(Batch batch, const double *__restrict means,
+                        const double *__restrict rstds, bool low) {
+        for (int64_t k = 0; k < batch.size; ++k) {
+            mean[k] = (A)means[k], rstd[k] = (A)rstds[k];
+            bool kept = low & (mean[k] - mean[k] == 0) & (rstd[k] - rstd[k] == 0);
+            mean_low[k] = kept ? (A)(means[k] - mean[k]) : A(0);
+            rstd_low[k] = kept ? (A)(rstds[k] - rstd[k]) : A(0);
+        }
+        derive(batch);
     }
-    Saved(const void *means, const void *rstds, const void *lows, int64_t c, int64_t channels)
-        : mean(((const A *)means)[c]), rstd(((const A *)rstds)[c]), mean_low(0), rstd_low(0) {
-        if (!lows) return;
-        mean_low = ((const A *)lows)[c], rstd_low = ((const A *)lows)[channels + c];
+    EK_APART void read(Batch batch, int64_t channels, const void *means, const void *rstds,
+                       const void *lows) {
+        auto low = (const A *)lows;
+        for (int64_t k = 0; k < batch.size; ++k) {
+            mean[k] = ((const A *)means)[batch.first + k];
+            rstd[k] = ((const A *)rstds)[batch.first + k];
+            mean_low[k] = low ? low[batch.first + k] : A(0);
+            rstd_low[k] = low ? low[channels + batch.first + k] : A(0);
+        }
+        derive(batch);
     }
-    double exact_mean() const { return (double)mean + mean_low; }
-    double exact_rstd() const { return (double)rstd + rstd_low; }
-    A center() const {
-        A size = mean < 0 ? -mean : mean;
-        return size * rstd < A(0.5) ? A(0) : mean;
+    void derive(Batch batch) {
+        for (int64_t k = 0; k < batch.size; ++k) {
+            exact_mean[k] = (double)mean[k] + mean_low[k];
+            exact_rstd[k] = (double)rstd[k] + rstd_low[k];
+            A size = mean[k] < 0 ? -mean[k] : mean[k];
+            center[k] = size * rstd[k] < A(0.5) ? A(0) : mean[k];
+        }
     }
 };
 
 template <class A>
-inline void set_coef(const Coefs<A> &coefs, const Grid &grid, int k, int64_t c, A value) {
-    set_columns(grid, c, grid.channels, value, &coefs.at(k, 0));
+inline void copy_batch(void *to, Batch batch, const A *__restrict values) {
+    for (int64_t k = 0; k < batch.size; ++k) ((A *)to)[batch.first + k] = values[k];
 }
 
-// CENTER, SCALE and SHIFT of channel c.
+// CENTER, SCALE and SHIFT of a batch.
 template <class A>
-inline void set_normalization(const Coefs<A> &coefs, const Grid &grid, int64_t c,
-                              const Saved<A> &saved, const void *weight, const void *bias,
-                              Dtype parameters) {
-    A scale = (A)((weight ? get(weight, parameters, c) : 1) * saved.exact_rstd());
-    double shift = (saved.center() - saved.exact_mean()) * scale;
-    set_coef(coefs, grid, CENTER, c, saved.center());
-    set_coef(coefs, grid, SCALE, c, scale);
-    set_coef(coefs, grid, SHIFT, c, (A)(shift + (bias ? get(bias, parameters, c) : 0)));
-}
-
-// fn(c) for the channels of group g.
-template <class Fn>
-inline void for_channels(const Grid &grid, int64_t g, Fn fn) {
-    for (int64_t c = grid.first_channel(g); c < grid.end_channel(g); ++c) fn(c);
+EK_APART void set_normalization(const Coefs<A> &coefs, const Grid &grid, Batch batch,
+                                const Statistics<A> &s, const void *weight, const void *bias,
+                                Dtype parameters) {
+    alignas(64) double w[BATCH], b[BATCH];
+    alignas(64) A scale[BATCH], shift[BATCH];
+    get_batch(weight, parameters, batch, 1, w);
+    get_batch(bias, parameters, batch, 0, b);
+    for (int64_t k = 0; k < batch.size; ++k) {
+        scale[k] = (A)(w[k] * s.exact_rstd[k]);
+        shift[k] = (A)((s.center[k] - s.exact_mean[k]) * scale[k] + b[k]);
+    }
+    set_batch(coefs, grid, CENTER, batch, s.center);
+    set_batch(coefs, grid, SCALE, batch, scale);
+    set_batch(coefs, grid, SHIFT, batch, shift);
 }
 
 // Workspace: sums, then coefficients.

@@ -9,7 +9,7 @@
 namespace ek::EK_ISA {
 
 constexpr int64_t PLANE_BLOCK = 2048;
-constexpr int64_t ROW_BLOCK = 64, ROW_STREAMS = 4;
+constexpr int64_t ROW_BLOCK = 64;
 constexpr int UNROLL = 4;  // independent sums, which hide the latency of an addition
 
 struct Sums {
@@ -107,16 +107,17 @@ inline void fold_columns(const Grid &grid, int64_t channels, const double *__res
 }
 
 // Rows [begin, end) of group g, and with them the partial row where end is the last. A few rows at
-// a time are read side by side: as many streams as the hardware follows.
+// a time are read side by side, so that sums move between registers and cache once for all of them
+// (in the third-level cache 8 rows took 1.3 times a plain read, 4 rows 1.4, 1 row 2.2).
 template <class Terms>
 void reduce_rows(const Terms &terms, const Grid &grid, const Coefs<typename Terms::A> &coefs,
                  int64_t g, int64_t begin, int64_t end, Sums sums) {
     int64_t first = g * grid.group, n = grid.group_end(g) - first, step = grid.columns;
     Varying<typename Terms::A, Terms::COEFS> coef(coefs, 0);
     Columns<Terms> columns(n);
-    for (int64_t r = begin; r < end; r += ROW_STREAMS) {
-        columns.add(terms, r * step + first, n, step, Grid::least(ROW_STREAMS, end - r), coef);
-        if ((r - begin) % ROW_BLOCK == ROW_BLOCK - ROW_STREAMS) columns.flush();
+    for (int64_t r = begin; r < end; r += ROWS_AT_ONCE) {
+        columns.add(terms, r * step + first, n, step, Grid::least(ROWS_AT_ONCE, end - r), coef);
+        if ((r - begin) % ROW_BLOCK == ROW_BLOCK - ROWS_AT_ONCE) columns.flush();
     }
     int64_t rest = end == grid.height ? Grid::least(grid.rest, first + n) - first : 0;
     if (rest > 0) columns.add(terms, end * step + first, rest, 0, 1, coef);

@@ -145,6 +145,11 @@ inline void store(f16 *p, VecF v, L lanes) {
 // One number at a time: parameters and statistics.
 enum class Dtype : int32_t { f32, f64, bf16, f16 };
 
+template <class T>
+constexpr Dtype STATISTICS = Dtype::f32;  // of a tensor of T
+template <>
+constexpr Dtype STATISTICS<double> = Dtype::f64;
+
 inline double get(const void *p, Dtype dtype, int64_t i) {
     switch (dtype) {
         case Dtype::f32: return ((const float *)p)[i];
@@ -154,6 +159,30 @@ inline double get(const void *p, Dtype dtype, int64_t i) {
     }
 }
 
+// Channels that are worked on at once, so that the compiler makes vectors of what is done to them.
+constexpr int64_t BATCH = 64;
+struct Batch {
+    int64_t first, size;
+};
+
+template <class Fn>
+inline void each_batch(int64_t begin, int64_t end, Fn fn) {
+    for (; begin < end; begin += BATCH)
+        fn(Batch{begin, end - begin < BATCH ? end - begin : BATCH});
+}
+
+// The batch's values of p, or `otherwise` where there is no p.
+EK_APART inline void get_batch(const void *p, Dtype dtype, Batch batch, double otherwise,
+                      double *__restrict values) {
+    int64_t n = batch.size;
+    if (!p)
+        for (int64_t k = 0; k < n; ++k) values[k] = otherwise;
+    else if (dtype == Dtype::f32)
+        for (int64_t k = 0; k < n; ++k) values[k] = ((const float *)p)[batch.first + k];
+    else
+        for (int64_t k = 0; k < n; ++k) values[k] = get(p, dtype, batch.first + k);
+}
+
 inline void put(void *p, Dtype dtype, int64_t i, double value) {
     switch (dtype) {
         case Dtype::f32: ((float *)p)[i] = (float)value; break;
@@ -161,6 +190,14 @@ inline void put(void *p, Dtype dtype, int64_t i, double value) {
         case Dtype::bf16: store((bf16 *)p + i, VecF{(float)value}, Part{1}); break;
         default: store((f16 *)p + i, VecF{(float)value}, Part{1});
     }
+}
+
+EK_APART inline void put_batch(void *p, Dtype dtype, Batch batch, const double *__restrict values) {
+    int64_t n = batch.size;
+    if (dtype == Dtype::f32)
+        for (int64_t k = 0; k < n; ++k) ((float *)p)[batch.first + k] = (float)values[k];
+    else
+        for (int64_t k = 0; k < n; ++k) put(p, dtype, batch.first + k, values[k]);
 }
 
 }  // namespace ek::EK_ISA

@@ -1,9 +1,9 @@
 // From a grid of tiles to vectors: coefficients of columns, runs of memory, threads.
 //
 // A job is what an operation does to a tile:
-//     prepare(g)      coefficients of group g, before its sums
+//     prepare(b)      coefficients of a batch of channels, before their sums, if PREPARES
 //     reduce(g, p)    sums over tile (group g, piece p), kept under (p, g)
-//     finish(g)       the sums of all pieces become results and coefficients
+//     finish(b)       the sums of all pieces become results and coefficients of a batch of channels
 //     apply(g, p)     write the tile's outputs
 #pragma once
 #include <omp.h>
@@ -29,6 +29,18 @@ inline void set_columns(const Grid &grid, int64_t c, int64_t channels, A value, 
     columns += c * inner;
     for (int64_t f = 0; f < grid.fold; ++f, columns += channels * inner)
         for (int64_t i = 0; i < inner; ++i) columns[i] = value;
+}
+
+// Gives the columns of a batch of all channels their values.
+template <class A>
+EK_APART void set_batch(const Coefs<A> &coefs, const Grid &grid, int k, Batch batch,
+                      const A *__restrict values) {
+    A *__restrict columns = &coefs.at(k, 0);
+    if (grid.step() == 1 && grid.fold == 1)
+        for (int64_t j = 0; j < batch.size; ++j) columns[batch.first + j] = values[j];
+    else
+        for (int64_t j = 0; j < batch.size; ++j)
+            set_columns(grid, batch.first + j, grid.channels, values[j], columns);
 }
 
 // The same coefficients for a whole run (planes).
@@ -92,6 +104,24 @@ inline int64_t elements_to_alignment(const T *p) {
     return past == 0 ? 0 : LANES<Compute<T>> - past / (int64_t)sizeof(T);
 }
 
+// Columns whose coefficients stay in the first-level cache, for as many rows as a block has.
+constexpr int64_t APPLY_COLUMNS = 1280, APPLY_ROWS = 8;
+
+// The full rows of columns [begin, end) in piece p.
+template <class Map>
+inline void apply_rows(const Map &map, const Grid &grid, const Coefs<typename Map::A> &coefs,
+                       int64_t begin, int64_t end, int64_t p) {
+    int64_t rows = end - begin <= APPLY_COLUMNS ? grid.piece : APPLY_ROWS;
+    for (int64_t r = p * grid.piece, stop; r < grid.piece_end(p); r = stop) {
+        stop = Grid::least(r + rows, grid.piece_end(p));
+        for (int64_t j = begin; j < end; j += APPLY_COLUMNS) {
+            Varying<typename Map::A, Map::COEFS> coef(coefs, j);
+            int64_t n = Grid::least(APPLY_COLUMNS, end - j);
+            for (int64_t k = r; k < stop; ++k) apply_run(map, k * grid.columns + j, n, coef);
+        }
+    }
+}
+
 template <class T, class Map>
 void apply_tile(const Map &map, const Grid &grid, const Coefs<Compute<T>> &coefs, int64_t g,
                 int64_t p) {
@@ -102,9 +132,8 @@ void apply_tile(const Map &map, const Grid &grid, const Coefs<Compute<T>> &coefs
         each_run(grid, g, p * grid.piece, grid.piece_end(p),
                  [&](int64_t at, int64_t n) { apply_run(map, at, n, coef); });
     } else {
+        apply_rows(map, grid, coefs, begin, end, p);
         Varying<A, Map::COEFS> coef(coefs, begin);
-        for (int64_t r = p * grid.piece; r < grid.piece_end(p); ++r)
-            apply_run(map, r * grid.columns + begin, end - begin, coef);
         int64_t rest = p + 1 == grid.pieces ? Grid::least(grid.rest, end) - begin : 0;
         if (rest > 0) apply_run(map, grid.height * grid.columns + begin, rest, coef);
     }
@@ -112,7 +141,7 @@ void apply_tile(const Map &map, const Grid &grid, const Coefs<Compute<T>> &coefs
 }
 
 // Tensors smaller than this are done before a second thread would have woken up.
-constexpr int64_t WORTH_A_THREAD = 98304;
+constexpr int64_t WORTH_A_THREAD = 65536;
 
 // All runs of a plane grid in the order of memory: run r is the channel r % channels.
 template <class Map>
@@ -155,10 +184,13 @@ inline bool worth_streaming(const Grid &grid, const T *output) {
 
 template <class Job>
 void run_groups(const Grid &grid, int threads, const Job &job) {
+    auto prepare = [&](Batch batch) { job.prepare(batch); };
+    auto finish = [&](Batch batch) { job.finish(batch); };
     auto whole = [&](int64_t g) {
-        job.prepare(g);
+        int64_t begin = grid.first_channel(g), end = grid.end_channel(g);
+        if (Job::PREPARES) each_batch(begin, end, prepare);
         for (int64_t p = 0; p < grid.pieces; ++p) job.reduce(g, p);
-        job.finish(g);
+        each_batch(begin, end, finish);
         for (int64_t p = grid.pieces; p-- > 0;) job.apply(g, p);
     };
     if (threads <= 1) {
@@ -177,12 +209,15 @@ void run_tiles(const Grid &grid, int threads, const Job &job) {
     {
         int64_t me = omp_get_thread_num(), all = omp_get_num_threads();
         int64_t begin = tiles * me / all, end = tiles * (me + 1) / all;
-#pragma omp for
-        for (int64_t g = 0; g < grid.groups; ++g) job.prepare(g);
+        int64_t first = grid.channels * me / all, last = grid.channels * (me + 1) / all;
+        if (Job::PREPARES) {
+            each_batch(first, last, [&](Batch batch) { job.prepare(batch); });
+#pragma omp barrier
+        }
         for (int64_t t = begin; t < end; ++t) job.reduce(t % grid.groups, t / grid.groups);
 #pragma omp barrier
-#pragma omp for
-        for (int64_t g = 0; g < grid.groups; ++g) job.finish(g);
+        each_batch(first, last, [&](Batch batch) { job.finish(batch); });
+#pragma omp barrier
         // From the end: what this thread read last is what its cache still holds.
         for (int64_t t = end; t-- > begin;) job.apply(t % grid.groups, t / grid.groups);
     }
@@ -193,8 +228,9 @@ void run_tiles(const Grid &grid, int threads, const Job &job) {
 template <class Job>
 void run(const Grid &grid, int threads, const Job &job) {
     if (grid.size() < WORTH_A_THREAD) threads = 1;
-    bool enough = threads <= 1 || grid.groups >= 4 * threads || grid.groups % threads == 0;
-    if (enough || grid.pieces == 1)
+    // Where rows are few groups wide, threads take whole rows: long stretches of memory.
+    bool enough = grid.groups >= 4 * threads || (!grid.rows && grid.groups % threads == 0);
+    if (threads <= 1 || enough || grid.pieces == 1)
         run_groups(grid, threads, job);
     else
         run_tiles(grid, threads, job);

@@ -22,6 +22,9 @@
 #define EK_VECTOR_BYTES 16
 #endif
 
+// Functions that are called, not written out where they are used: they would be compiled many times.
+#define EK_APART __attribute__((noinline))
+
 namespace ek::EK_ISA {
 
 template <class A>

@@ -7,6 +7,7 @@ of its own that are imported when they are used.
 from evenkeel import functional as functional
 from evenkeel.conventions import convention as convention
 from evenkeel.errors import EvenkeelError as EvenkeelError
+from evenkeel.explain import explain as explain
 from evenkeel.kernels import use_kernel as use_kernel
 from evenkeel.nn import BatchNorm as BatchNorm
 from evenkeel.nn import BatchNorm1d as BatchNorm1d
@@ -21,4 +22,5 @@ from evenkeel.nn import Population as Population
 from evenkeel.nn import RenormLimits as RenormLimits
 from evenkeel.nn import RenormSchedule as RenormSchedule
 from evenkeel.nn import ZeroDebiasedEma as ZeroDebiasedEma
+from evenkeel.surgery import convert as convert
 from evenkeel.version import __version__ as __version__

@@ -122,3 +122,7 @@ class MissingExtra(EvenkeelError):
 
 class NonFiniteBatch(UserWarning):
     """A batch held NaN or infinity; the running statistics of the layer were left as they were."""
+
+
+class OutputsDiffer(EvenkeelError):
+    """A model that was changed does not do what it did before."""

@@ -26,32 +26,43 @@ class View(NamedTuple):
     inner: int
 
 
-def view_of(x: Tensor, channel_axis: int) -> View | None:
-    """How ``x`` lies in memory around its channel axis; None when it is not dense.
+NO_VIEW = View(0, 0, 0)  # which the native library refuses
+
+
+def view_of(x: Tensor, channel_axis: Axes) -> View | None:
+    """How ``x`` lies in memory around its channels; None when it is not dense, or they are apart.
 
     >>> view_of(torch.zeros(8, 64, 7, 7), 1)
     View(outer=8, channels=64, inner=49)
     >>> view_of(torch.zeros(8, 64, 7, 7).contiguous(memory_format=torch.channels_last), 1)
     View(outer=392, channels=64, inner=1)
+    >>> view_of(torch.zeros(8, 64, 7, 7), (1, 2))
+    View(outer=8, channels=448, inner=7)
     """
-    channel_axis %= x.ndim
-    if x.is_contiguous():
-        return View(*_outer_inner(x.shape, channel_axis))
-    channels, outer, inner, dense = x.shape[channel_axis], 1, 1, 1
-    channel_stride = x.stride(channel_axis)
-    sizes = sorted(
-        (s, n, a) for a, (n, s) in enumerate(zip(x.shape, x.stride(), strict=True)) if n > 1
-    )
-    for stride, size, axis in sizes:
-        if stride != dense:
-            return None
-        dense *= size
-        if axis != channel_axis:
-            inside = stride < channel_stride
-            inner, outer = (inner * size, outer) if inside else (inner, outer * size)
+    axes = axes_of(channel_axis, x.ndim) if channel_axis != () else ()
+    strides = zip(x.stride(), x.shape, range(x.ndim), strict=True)
+    memory = sorted((place for place in strides if place[1] > 1), reverse=True)
+    if not _dense(memory):
+        return None
+    channels = prod(x.shape[a] for a in axes)
     if channels == 1:
         return View(1, 1, x.numel())
-    return View(outer, channels, inner)
+    at = [k for k, (_, _, axis) in enumerate(memory) if axis in axes]
+    together = at == list(range(at[0], at[-1] + 1))
+    if not together or [memory[k][2] for k in at] != sorted(memory[k][2] for k in at):
+        return None
+    outer = prod(size for _, size, _ in memory[: at[0]])
+    return View(outer, channels, x.numel() // (outer * channels))
+
+
+def _dense(memory: list[tuple[int, int, int]]) -> bool:
+    """Whether axes (stride, size, axis), the outermost first, leave no gap and do not overlap."""
+    expected = 1
+    for stride, size, _ in reversed(memory):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
 
 
 def axes_of(channel_axis: Axes, ndim: int) -> tuple[int, ...]:
@@ -106,12 +117,13 @@ class Rows(NamedTuple):
         return y.permute([order.index(axis) for axis in range(len(order))])
 
 
-def rows_of(x: Tensor, axes: tuple[int, ...]) -> Rows:
+def rows_of(x: Tensor, axes: tuple[int, ...], device: str = "") -> Rows:
     """The rows of ``x`` for these channel axes: [N, C, *]; [count, channels] for several axes.
 
     On the CPU a dense tensor becomes [outer, C, inner] or [count, C] unless it is plain NCHW.
     torch tells layouts apart by their strides, and where an axis has size 1 it can take one for the
     other: its backward then reads dy in the wrong order (torch 2.13, [N, L, C] as [N, C, L, 1]).
+    ``device``: where x is, when ``x`` itself is a stand-in.
 
     >>> rows_of(torch.zeros(8, 64, 7, 7), (1,)).shape
     (8, 64, 7, 7)
@@ -120,11 +132,11 @@ def rows_of(x: Tensor, axes: tuple[int, ...]) -> Rows:
     >>> rows_of(torch.zeros(8, 64, 7, 7), (1, 3)).shape
     (56, 448)
     """
-    cpu = x.device.type == "cpu"
+    cpu = (device or x.device.type) == "cpu"
     if axes == (1,) and (not cpu or (x.is_contiguous() and min(x.shape) > 1)):
         return _rows(x, tuple(range(x.ndim)))
     rest = other_axes(axes, x.ndim)
-    if len(axes) > 1 or x.ndim == 1:
+    if len(axes) != 1 or x.ndim == 1:
         channels = prod(x.shape[a] for a in axes)
         return _rows(x, (*rest, *axes), (x.numel() // max(channels, 1), channels))
     (axis,) = axes

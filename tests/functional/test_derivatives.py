@@ -12,6 +12,7 @@ from evenkeel.errors import NoKernel
 from evenkeel.kernels import KERNELS, use_kernel
 from evenkeel.kernels.activations import ACTIVATIONS
 from oracles import definitions
+from oracles.available import available
 from oracles.compare import assert_close
 from oracles.strategies import LAYOUTS, values
 
@@ -135,14 +136,17 @@ def test_l2_normalize(axis: int | tuple[int, ...]) -> None:
 def test_given_statistics_get_no_gradient() -> None:
     x, mean = drawn((4, 3), (3,))
     mean.requires_grad_()
-    for kernel in [k.name for k in KERNELS["normalize"]]:
+    for kernel in available("normalize"):
         with use_kernel(kernel):
             y, *_ = ek.fused_batch_norm(x, None, None, mean, mean.square(), training=False)
         assert not y.requires_grad
 
 
+@pytest.mark.parametrize(
+    "kernel", sorted({"native", "composite", "reference"} & set(available("train")))
+)
 @pytest.mark.parametrize("shape", [(6, 3), (3, 3, 2, 2)])
-def test_third_derivative_on_the_reference(shape: tuple[int, ...]) -> None:
+def test_third_derivative(shape: tuple[int, ...], kernel: str) -> None:
     """torch 2.13's own is off by 30 to 50 percent here (pytorch#186256)."""
 
     def third(function: Function) -> Tensor:
@@ -151,7 +155,7 @@ def test_third_derivative_on_the_reference(shape: tuple[int, ...]) -> None:
         (h,) = torch.autograd.grad((g * values(shape, 0.0, 1)).sum(), x, create_graph=True)
         return torch.autograd.grad((h * values(shape, 0.0, 2)).sum(), x)[0]
 
-    with use_kernel("reference"):
+    with use_kernel(kernel):
         got = third(lambda x: ek.fused_batch_norm(x, None, None, eps=EPS)[0])
     assert_close(got, third(lambda x: definitions.batch_norm(x, None, None, EPS)), 1e-12, "third")
 

@@ -1,13 +1,18 @@
 """Dispatch: the order of rows, refusals with reasons, a forced row and its limits."""
 
 import threading
+from typing import Any
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from evenkeel.errors import NoKernel, UnknownName
 from evenkeel.functional import fused_batch_norm, moments
-from evenkeel.kernels import KERNELS, Call, Kernel, choose, use_kernel
+from evenkeel.kernels import KERNELS, Call, Choice, Kernel, choose, record_choices, use_kernel
+from evenkeel.kernels.library import refuses, why_missing
 from evenkeel.kernels.table import refusals_of
 from evenkeel.views import View
 
@@ -20,12 +25,39 @@ def row(name: str, reason: str = "", on_request: bool = False) -> Kernel:
 
 
 def test_a_call_says_what_kernels_may_look_at() -> None:
+    def seen(x: torch.Tensor) -> Call:
+        return Call.of(x)._replace(rows=None)
+
     x = torch.zeros(2, 3, 4, 4, dtype=torch.float16)
-    assert Call.of(x) == Call(torch.float16, "cpu", View(2, 3, 16), 32, True)
+    assert seen(x) == Call(torch.float16, "cpu", View(2, 3, 16), 32, True)
     assert Call.of(x.movedim(1, 3).contiguous().movedim(3, 1)).planar is False
-    assert Call.of(x[:, :, ::2]) == Call(torch.float16, "cpu", None, 16, False)
-    assert Call.of(torch.zeros(8, 3)) == Call(torch.float32, "cpu", View(8, 3, 1), 8, False)
-    assert Call.of(torch.zeros(8, 1)).planar is False
+    assert seen(x[:, :, ::2]) == Call(torch.float16, "cpu", None, 16, False)
+    assert seen(torch.zeros(8, 3)) == Call(torch.float32, "cpu", View(8, 3, 1), 8, False)
+    assert Call.of(torch.zeros(8, 1)).rows_of_x.shape == (1, 1, 8)
+
+
+def test_a_call_says_who_must_see_the_operators() -> None:
+    x = torch.zeros(8, 3)
+    modes: list[str] = []
+
+    def look(t: torch.Tensor) -> torch.Tensor:
+        modes.append(Call.of(t).mode)
+        return t.sum()
+
+    look(x)
+    torch.func.grad(look)(x)
+    torch.vmap(look)(torch.stack([x, x]))
+    with forward_ad.dual_level():
+        look(x)
+    with FakeTensorMode():
+        look(torch.zeros(8, 3))
+    make_fx(look)(x)
+    assert modes == ["", "transform", "transform", "transform", "trace", "trace"]
+
+
+def test_a_call_described_by_hand_has_no_rows() -> None:
+    with pytest.raises(NoKernel, match="described by hand"):
+        _ = Call(torch.float32, "cpu", None, 8).rows_of_x
 
 
 def test_the_first_row_that_accepts_runs() -> None:
@@ -92,11 +124,12 @@ def test_an_unknown_kernel_is_named_and_the_known_are_listed() -> None:
 
 def test_refusals_say_why_each_row_does_not_run() -> None:
     got = refusals_of(KERNELS["train"], DENSE)
+    assert got["native"] == why_missing()
     assert got["torch"].startswith("not contiguous NCHW")
     assert got["eager"] == ""
     assert got["reference"] == "runs only when asked for by name"
     only = refusals_of(KERNELS["train"], DENSE, "eager")
-    assert only == {"torch": "eager was asked for", "eager": "", "reference": "eager was asked for"}
+    assert only == {name: "eager was asked for" if name != "eager" else "" for name in got}
 
 
 @pytest.mark.parametrize(
@@ -116,4 +149,37 @@ def test_refusals_say_why_each_row_does_not_run() -> None:
     ],
 )
 def test_what_trains_on_the_cpu(x: torch.Tensor, name: str) -> None:
-    assert choose(KERNELS["train"], Call.of(x)).name == name
+    call = Call.of(x)
+    assert choose(KERNELS["train"][1:], call).name == name
+    native = not why_missing() and call.view is not None
+    assert choose(KERNELS["train"], call).name == ("native" if native else name)
+    transformed = choose(KERNELS["train"], call._replace(mode="transform"))
+    assert transformed.name == "composite"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"device": "cuda"}, "x is on cuda"),
+        ({"mode": "trace"}, "recording operators"),
+        ({"mode": "transform"}, "torch.func"),
+        ({"view": None}, "gaps in memory"),
+        ({"count": 0}, "x is empty"),
+    ],
+)
+def test_what_the_native_kernels_refuse(change: dict[str, Any], reason: str) -> None:
+    assert reason in refuses(DENSE._replace(**change))
+    assert refuses(DENSE) == why_missing()
+
+
+def test_choices_are_recorded_with_the_reasons_of_the_others() -> None:
+    choices: list[Choice] = []
+    with record_choices(choices.append):
+        moments(torch.zeros(4, 3), 0)
+    (choice,) = choices
+    names = {kernel.name for kernel in KERNELS["moments"]}
+    assert choice.operation == "moments"
+    assert {choice.kernel, *choice.refusals} == names
+    assert all(choice.refusals.values())
+    moments(torch.zeros(4, 3), 0)
+    assert len(choices) == 1

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenkeel.autograd import Moved, train_moving
 from evenkeel.functional.normalization import blend, normalize_by_batch
 from evenkeel.functional.statistics import Moments, var_unbiased
+from evenkeel.kernels.library import why_missing
 from evenkeel.nn import BatchNorm, BatchNorm1d, batch_norm, running, steps
 from nn.twin import Twin, check, data, randomized
 
@@ -130,6 +132,28 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
+def in_one_call(change: Callable[[Moved], Moved]) -> Callable[[Patch], None]:
+    real: Callable[..., Any] = train_moving
+
+    def apply(patch: Patch) -> None:
+        def mutant(*args: Any) -> tuple[Tensor, bool] | None:
+            done: tuple[Tensor, bool] | None = real(*args[:-1], change(args[-1]))
+            return done
+
+        patch.setattr(steps, "train_moving", mutant)
+
+    return apply
+
+
+IN_ONE_CALL: dict[str, Callable[[Patch], None]] = {
+    "flipped momentum": in_one_call(lambda m: m._replace(momentum=1 - m.momentum)),
+    "biased for unbiased": in_one_call(lambda m: m._replace(unbiased=False)),
+    "mean not moved": in_one_call(lambda m: m._replace(mean=m.mean.clone())),
+    "variance not moved": in_one_call(lambda m: m._replace(var=m.var.clone())),
+    "mean for variance": in_one_call(lambda m: m._replace(mean=m.var, var=m.mean)),
+}
+
+
 def run_check(dtype: torch.dtype) -> None:
     layer = batch_norm.BatchNorm1d(6, 0.01, dtype=dtype)
     check(Twin(randomized(layer), eps=0.01), data((6, 6), dtype))  # C = N: a wrong axis fits
@@ -145,6 +169,18 @@ def test_the_check_passes_on_the_real_layer(dtype: torch.dtype) -> None:
 def test_the_check_sees_the_mutant(
     mutant: Callable[[Patch], None], dtype: torch.dtype, monkeypatch: Patch
 ) -> None:
+    monkeypatch.setattr(batch_norm, "by_batch_moving", lambda *_: None)
+    run_check(dtype)
     mutant(monkeypatch)
     with pytest.raises(AssertionError):
         run_check(dtype)
+
+
+@pytest.mark.skipif(bool(why_missing()), reason="the native kernels move statistics in one call")
+@pytest.mark.parametrize("mutant", IN_ONE_CALL.values(), ids=IN_ONE_CALL)
+def test_the_check_sees_the_mutant_of_one_call(
+    mutant: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_check(torch.float32)

@@ -5,7 +5,7 @@ Heavy modules are imported inside the functions that need them, so that ``--help
 
 import typer
 
-from evenkeel.cli import evaluate, info, recipes, train
+from evenkeel.cli import bench, evaluate, info, recipes, train
 from evenkeel.cli.guard import guarded
 from evenkeel.version import __version__
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train.train, evaluate.evaluate, recipes.recipes, info.info):
+for _command in (train.train, evaluate.evaluate, recipes.recipes, bench.bench, info.info):
     app.command()(guarded(_command))
 
 

@@ -8,8 +8,7 @@ from torch import Tensor
 from evenkeel import autograd
 from evenkeel.errors import BadOption, NoStatistics, OneValuePerChannel
 from evenkeel.functional.statistics import Moments, all_finite, var_unbiased
-from evenkeel.kernels import KERNELS, Call, choose
-from evenkeel.kernels.activations import finish
+from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.views import (
     Axes,
     axes_of,
@@ -19,7 +18,6 @@ from evenkeel.views import (
     check_like,
     check_not_empty,
     check_vector,
-    rows_of,
     statistics_dtype,
 )
 
@@ -206,13 +204,11 @@ def normalize_by_batch(
     """Normalize by the batch's own statistics; also those: mean, biased var [C], without gradient."""
     check_float(x)
     axes = axes_of(channel_axis, x.ndim)
-    sizes = _check_operands(x, axes, (weight, bias), residual)
+    sizes = _check_operands(x, axes, (weight, bias), residual, activation)
     check_not_empty(x, axes)
-    rows = rows_of(x, axes)
-    weight = _spelt_out(weight, bias)
-    y, mean, var = autograd.train(rows.of(x), _flat(weight, x), _flat(bias, x), eps)
-    y = finish(y, None if residual is None else rows.of(residual), activation)
-    return rows.back(y), Moments(mean.view(sizes), var.view(sizes), x.numel() // prod(sizes))
+    vectors = autograd.flat(weight), autograd.flat(bias)
+    y, mean, var = autograd.train(x, *vectors, eps, axes, residual, activation)
+    return y, Moments(mean.view(sizes), var.view(sizes), x.numel() // prod(sizes))
 
 
 def normalize_by(
@@ -230,15 +226,12 @@ def normalize_by(
     """Normalize by given statistics [C], which get no gradient whatever kernel runs."""
     check_float(x)
     axes = axes_of(channel_axis, x.ndim)
-    sizes = _check_operands(x, axes, (weight, bias), residual)
+    sizes = _check_operands(x, axes, (weight, bias), residual, activation)
     check_vector(mean, sizes, "mean")
     check_vector(var, sizes, "variance")
-    rows = rows_of(x, axes)
-    seen = rows.of(x)
-    weight = _spelt_out(weight, bias)
-    vectors = (_flat(v, x) for v in (mean.detach(), var.detach(), weight, bias))
-    y = choose(KERNELS["normalize"], Call.of(seen)).run(seen, *vectors, eps)
-    return rows.back(finish(y, None if residual is None else rows.of(residual), activation))
+    mean, var = mean.detach().flatten(), var.detach().flatten()
+    vectors = autograd.flat(weight), autograd.flat(bias)
+    return autograd.normalize(x, mean, var, *vectors, eps, axes, residual, activation)
 
 
 def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
@@ -270,17 +263,6 @@ def _check_running(x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tens
     check_vector(var, sizes, "running_var")
 
 
-def _spelt_out(weight: Tensor | None, bias: Tensor | None) -> Tensor | None:
-    """A weight of 1 for a bias without one: torch 2.13's double backward drops such a bias."""
-    return torch.ones_like(bias) if weight is None and bias is not None else weight
-
-
-def _flat(vector: Tensor | None, x: Tensor) -> Tensor | None:
-    if vector is None:
-        return None
-    return (vector if vector.ndim == 1 else vector.flatten()).to(statistics_dtype(x))
-
-
 def _given(value: Tensor | None) -> str:
     return "None" if value is None else "given"
 
@@ -290,7 +272,10 @@ def _check_operands(
     axes: tuple[int, ...],
     vectors: tuple[Tensor | None, Tensor | None],
     residual: Tensor | None,
+    activation: str | None,
 ) -> tuple[int, ...]:
+    if activation is not None:
+        ACTIVATIONS[activation]  # a miss names its neighbours
     sizes = tuple(x.shape[a] for a in axes)
     check_vector(vectors[0], sizes, "weight (scale)")
     check_vector(vectors[1], sizes, "bias (offset)")

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from evenkeel import autograd
 from evenkeel.errors import BadOption, BadShape, EmptyBatch
-from evenkeel.kernels import KERNELS, Call, choose
+from evenkeel.kernels import Call
 from evenkeel.kernels.moments.eager import summed
 from evenkeel.views import (
     Axes,
@@ -46,10 +47,10 @@ def moments(x: Tensor, axes: Axes, *, keepdims: bool = False) -> Moments:
     """
     check_float(x)
     over = axes_of(axes, x.ndim)
-    check_not_empty(x, other_axes(over, x.ndim))
+    kept = other_axes(over, x.ndim)
+    check_not_empty(x, kept)
     count = prod(x.shape[axis] for axis in over)
-    call = Call(x.dtype, x.device.type, None, count)
-    mean, var = choose(KERNELS["moments"], call).run(x, over)
+    mean, var = autograd.moments(x, over, Call.of(x, kept))
     return Moments(_squeeze(mean, over, keepdims), _squeeze(var, over, keepdims), count)
 
 

@@ -28,3 +28,19 @@ def finish(y: Tensor, residual: Tensor | None, activation: str | None) -> Tensor
     if residual is not None:
         y = y.add_(residual)
     return y if activation is None else ACTIVATIONS[activation](y)
+
+
+# The backward operators of torch, which it differentiates again; of those whose output tells it.
+_aten = torch.ops.aten
+FROM_OUTPUT: Table[Callable[[Tensor, Tensor], Tensor]] = Table("activation told by its output")
+FROM_OUTPUT.add("relu")(lambda dy, y: _aten.threshold_backward(dy, y, 0))
+FROM_OUTPUT.add("relu6")(lambda dy, y: _aten.hardtanh_backward(dy, y, 0, 6))
+FROM_OUTPUT.add("leaky_relu")(lambda dy, y: _aten.leaky_relu_backward(dy, y, 0.01, True))
+FROM_OUTPUT.add("elu")(lambda dy, y: _aten.elu_backward(dy, 1, 1, 1, True, y))
+FROM_OUTPUT.add("sigmoid")(_aten.sigmoid_backward)
+FROM_OUTPUT.add("tanh")(_aten.tanh_backward)
+
+
+def derivative_from_output(activation: str | None, dy: Tensor, y: Tensor) -> Tensor:
+    """Dy times the activation's derivative where its output is y."""
+    return dy if activation is None else FROM_OUTPUT[activation](dy, y)

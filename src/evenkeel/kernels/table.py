@@ -4,20 +4,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from evenkeel.errors import NoKernel
 from evenkeel.tables import Table
-from evenkeel.views import View, view_of
+from evenkeel.views import Rows, View, rows_of, view_of
 
 
 class Call(NamedTuple):
     """All that a kernel may look at before it says whether it can run.
 
-    ``planar``: x is contiguous in the order of its axes [N, C, *], with several values in ``*``.
+    ``axes``: the channels'. ``rows``: how x becomes [N, C, *]. ``planar``: it then is contiguous, with
+    several values in ``*``. ``mode``: "" for ordinary tensors; "transform" inside torch.func (vmap,
+    jvp, grad, …) or forward differentiation; "trace" where torch records operators, or x is a tensor
+    subclass.
     """
 
     dtype: torch.dtype
@@ -25,13 +30,54 @@ class Call(NamedTuple):
     view: View | None
     count: int  # type: ignore[assignment]  # hides tuple.count on purpose
     planar: bool = False
+    mode: str = ""
+    axes: tuple[int, ...] = (1,)
+    rows: Rows | None = None
+
+    @property
+    def rows_of_x(self) -> Rows:
+        """``rows``, which ``of`` has always filled."""
+        if self.rows is None:
+            raise NoKernel("this call was described by hand", got=repr(self), do="use Call.of(x)")
+        return self.rows
 
     @classmethod
-    def of(cls, x: Tensor) -> "Call":
-        """The call for a tensor [N, C, *]."""
-        planar = x.is_contiguous() and x.numel() > x.shape[0] * x.shape[1]
-        count = x.numel() // max(x.shape[1], 1)
-        return cls(x.dtype, x.device.type, view_of(x, 1), count, planar)
+    def of(cls, x: Tensor, axes: tuple[int, ...] = (1,)) -> "Call":
+        """The call for a tensor with channels on these axes."""
+        mode = "trace" if torch.compiler.is_compiling() else mode_of(x)
+        look = _look if mode == "trace" else _look_once  # a trace's sizes may be symbols
+        return look(x.shape, x.stride(), x.dtype, x.device.type, axes, mode)
+
+
+def _look(
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    dtype: torch.dtype,
+    device: str,
+    axes: tuple[int, ...],
+    mode: str,
+) -> Call:
+    like = torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+    rows = rows_of(like, axes, device)
+    seen = rows.of(like)
+    size, channels = like.numel(), seen.shape[1] if seen.ndim > 1 else 1
+    planar = seen.is_contiguous() and size > seen.shape[0] * channels
+    count = size // max(channels, 1)
+    return Call(dtype, device, view_of(like, axes), count, planar, mode, axes, rows)
+
+
+_look_once = lru_cache(maxsize=4096)(_look)
+
+
+def mode_of(x: Tensor) -> str:
+    """What stands between this call and memory; "" for nothing."""
+    # torch's own switches; the private ones are those its autograd.Function and checkpoint ask.
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return "transform"
+    ordinary = type(x) is Tensor or type(x) is torch.nn.Parameter
+    if not ordinary or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+        return "trace"
+    return ""
 
 
 def accepts_all(_: Call) -> str:
@@ -45,17 +91,38 @@ class Kernel:
 
     ``run`` has the operation's signature. ``refuses`` gives the reason why it cannot run a call, ""
     when it can. ``differentiable``: torch can differentiate through ``run``; otherwise autograd.py
-    does. ``on_request``: never chosen unless asked for by name.
+    does. ``whole``: this kernel also does what surrounds the operation (residual, activation, running
+    statistics) in the same call. ``on_request``: never chosen unless asked for by name.
     """
 
     name: str
     run: Callable[..., Any]
     refuses: Callable[[Call], str] = accepts_all
     differentiable: bool = True
+    whole: bool = False
     on_request: bool = False
 
 
-_forced: ContextVar[str] = ContextVar("forced kernel", default="")
+class Choice(NamedTuple):
+    """One decision: the kernel that ran, the call, and why each other one did not run."""
+
+    operation: str
+    kernel: str
+    call: Call
+    refusals: dict[str, str]
+
+
+class Wishes(NamedTuple):
+    """What the surrounding code asked of every choice: a kernel's name; to be told of the choice."""
+
+    only: str = ""
+    tell: Callable[[Choice], None] | None = None
+
+
+_NONE = Wishes()
+_wishes: ContextVar[Wishes] = ContextVar("wishes", default=_NONE)
+# Whether there ever was a wish. Until then torch.compile has no ContextVar to stumble over.
+_wished = False
 
 
 @contextmanager
@@ -77,11 +144,26 @@ def use_kernel(name: str) -> Iterator[None]:
     names = Table[None]("kernel")
     names.add(*sorted({kernel.name for rows in KERNELS.values() for kernel in rows}))(None)
     names[name]  # raises UnknownName with its neighbours
-    token = _forced.set(name)
+    with _wishing(only=name):
+        yield
+
+
+@contextmanager
+def record_choices(tell: Callable[[Choice], None]) -> Iterator[None]:
+    """Tell of every choice made inside, in this thread."""
+    with _wishing(tell=tell):
+        yield
+
+
+@contextmanager
+def _wishing(**wishes: Any) -> Iterator[None]:  # the fields of Wishes
+    global _wished
+    _wished = True
+    token = _wishes.set(_wishes.get()._replace(**wishes))
     try:
         yield
     finally:
-        _forced.reset(token)
+        _wishes.reset(token)
 
 
 def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:
@@ -89,18 +171,38 @@ def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:
 
     Raises:  NoKernel when the row asked for by name refuses
     """
-    only = _forced.get()
-    if not any(kernel.name == only for kernel in rows):
-        only = ""
+    if not _wished:
+        for kernel in rows:
+            if not kernel.on_request and not kernel.refuses(call):
+                return kernel
+        raise _no_kernel(rows, call, "")
+    wishes = _wishes.get()
+    only = wishes.only if any(kernel.name == wishes.only for kernel in rows) else ""
     for kernel in rows:
         if not _refusal(kernel, call, only):
+            if wishes.tell is not None:
+                wishes.tell(_told(rows, call, only, kernel))
             return kernel
+    raise _no_kernel(rows, call, only)
+
+
+def _told(rows: tuple[Kernel, ...], call: Call, only: str, kernel: Kernel) -> Choice:
+    from evenkeel.kernels import KERNELS  # the rows import this module
+
+    operation = next((name for name, own in KERNELS.items() if own is rows), "")
+    reasons = refusals_of(rows, call, only)
+    reasons = {name: why or f"{kernel.name} comes before it" for name, why in reasons.items()}
+    del reasons[kernel.name]
+    return Choice(operation, kernel.name, call, reasons)
+
+
+def _no_kernel(rows: tuple[Kernel, ...], call: Call, only: str) -> NoKernel:
     refusals = refusals_of(rows, call, only)
     asked = {only: refusals[only]} if only else refusals
     reasons = "; ".join(f"{name}: {reason}" for name, reason in asked.items())
-    raise NoKernel(
+    return NoKernel(
         f"no kernel can run this call. {reasons}",
-        got=f"{call}",
+        got=f"{call._replace(rows=None)}",
         do=f"leave use_kernel({only!r}) out, and another one runs it" if only else "convert x",
     )
 

@@ -12,7 +12,7 @@ from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.nn.steps import by_batch, by_weights, infer, move
+from evenkeel.nn.steps import by_batch, by_batch_moving, by_weights, infer, move
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
@@ -103,9 +103,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         """
         if is_traced(input):
             return recorded(self, input, residual=residual, mask=mask, weights=weights)
-        mean, var = self.running_mean, self.running_var
-        if not self.training and mean is not None and var is not None:
-            return infer(self.spec, input, mean, var, self.weight, self.bias, residual)
+        if not self.training:
+            mean, var = self.running_mean, self.running_var
+            if mean is not None and var is not None:
+                return infer(self.spec, input, mean, var, self.weight, self.bias, residual)
         if mask is not None and weights is not None:
             raise BadOption(
                 "mask and weights say the same thing twice",
@@ -172,6 +173,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize by the batch; in training also move the running statistics."""
+        if weights is None and self._moving:
+            done = by_batch_moving(self.spec, x, self._parameters, self._buffers, residual)
+            if done is not None:
+                return done
         if weights is None:
             y, batch = by_batch(self.spec, x, self.weight, self.bias, residual)
         else:

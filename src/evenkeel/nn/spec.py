@@ -8,7 +8,7 @@ from torch import Tensor
 from evenkeel.errors import BadAxis, BadOption, BadShape
 from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.nn.running import CumulativeAverage, Ema, Running
-from evenkeel.views import Axes, axes_of, check_eps, check_float
+from evenkeel.views import FLOATS, Axes, axes_of, check_eps, check_float
 
 DEFAULT_EPS, DEFAULT_MOMENTUM = 1e-5, 0.1
 
@@ -69,6 +69,8 @@ class Spec:
 
         Raises:  BadAxis when there are none such, or in another order than ``channels``' sizes
         """
+        if self.channel_axis == 1 and ndim > 1:
+            return (1,)
         axes = axes_of(self.channel_axis, ndim)
         if isinstance(self.channel_axis, tuple):
             given = [a + ndim if a < 0 else a for a in self.channel_axis]
@@ -87,6 +89,8 @@ class Spec:
 
     def check_input(self, x: Tensor) -> None:
         """Raise BadShape or BadDtype unless the layer can take ``x``."""
+        if self._usual(x):
+            return
         check_float(x)
         if self.ranks and x.ndim not in self.ranks:
             raise BadShape(
@@ -97,6 +101,16 @@ class Spec:
         axes = self.axes(x.ndim)
         if tuple(x.shape[a] for a in axes) != self.channels:
             raise self._wrong_channels(x, axes)
+
+    def _usual(self, x: Tensor) -> bool:
+        """Whether a glance shows that ``x`` fits: every training step asks."""
+        return (
+            isinstance(x, Tensor)
+            and x.dtype in FLOATS
+            and x.ndim in self.ranks
+            and self.channel_axis == 1
+            and x.shape[1] == self.channels[0]
+        )
 
     def _wrong_channels(self, x: Tensor, axes: tuple[int, ...]) -> BadShape:
         wanted = " x ".join(map(str, self.channels))

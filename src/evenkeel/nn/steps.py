@@ -1,19 +1,25 @@
 """What a layer does with one batch, as functions of its spec and tensors; layers only hold those."""
 
 import warnings
+from collections.abc import Mapping
 from math import prod
 
 import torch
 from torch import Tensor
 
+from evenkeel.autograd import Moved, train_moving
 from evenkeel.errors import BadOption, BadShape, NonFiniteBatch, OneValuePerChannel
 from evenkeel.functional import batch_normalization, weighted_moments
 from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
 from evenkeel.functional.statistics import Moments
+from evenkeel.kernels import Call
 from evenkeel.kernels.activations import finish
-from evenkeel.nn.running import RunningState, commit
+from evenkeel.nn.running import Ema, RunningState, commit
 from evenkeel.nn.spec import Spec
 from evenkeel.views import check_like
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+Tensors = Mapping[str, Tensor | None]
 
 
 def infer(
@@ -54,6 +60,38 @@ def by_batch(
         activation=spec.activation,
         residual=residual,
     )
+
+
+def by_batch_moving(
+    spec: Spec,
+    x: Tensor,
+    parameters: Tensors,
+    buffers: Tensors,
+    residual: Tensor | None,
+) -> Tensor | None:
+    """``by_batch`` and ``move`` in one call of one kernel; None where there is no such kernel."""
+    rule = spec.running
+    mean, var, batches = (buffers[name] for name in STATISTICS)
+    if type(rule) is not Ema or mean is None or var is None or batches is None:
+        return None
+    if torch.compiler.is_compiling():
+        return None
+    call = Call.of(x, spec.axes(x.ndim))
+    if call.count < 2:
+        check_several(x, spec.channel_axis)
+    if residual is not None:
+        check_like(residual, x, "residual")
+    moved = Moved(mean, var, rule.momentum, spec.unbiased)
+    vectors = parameters["weight"], parameters["bias"]
+    done = train_moving(call, x, *vectors, spec.eps, residual, spec.activation, moved)
+    if done is None:
+        return None
+    y, finite = done
+    if finite:
+        batches.add_(1)
+    else:
+        warn_not_finite(spec)
+    return y
 
 
 def by_weights(

@@ -41,15 +41,20 @@ def test_where_it_may_run_it_keeps_the_bound() -> None:
     [
         (FAR.contiguous(memory_format=torch.channels_last), "not contiguous"),
         (FAR.movedim(1, -1).reshape(-1, 4), "not contiguous"),
-        (FAR.reshape(-1, 1), "not contiguous"),
         (FAR.transpose(1, 2).contiguous().transpose(1, 2), "not contiguous"),
     ],
-    ids=["channels_last", "nc", "n1", "permuted"],
+    ids=["channels_last", "nc", "permuted"],
 )
 def test_it_refuses_where_it_would_lose_the_variance(x: Tensor, reason: str) -> None:
     assert reason in refuses(Call.of(x))
     if error(x) <= BOUND:  # not an assertion about torch: it may get better
         pytest.skip("this torch is accurate here: the row may run again")
+
+
+def test_a_single_channel_is_one_plane() -> None:
+    call = Call.of(FAR.reshape(-1, 1))
+    assert refuses(call) == ""
+    assert error(call.rows_of_x.of(FAR.reshape(-1, 1))) <= BOUND
 
 
 def test_it_refuses_half_precision_and_single_values() -> None:

@@ -8,6 +8,8 @@ from evenkeel.kernels.table import Call
 
 def refuses(call: Call) -> str:
     """Why torch's kernel must not run this call."""
+    if call.mode == "transform":
+        return "torch.func or forward differentiation is at work: it takes the variance in place"
     if call.count == 1:
         return "one value per channel: its unbiased variance is 0/0"
     if call.device != "cpu":

@@ -4,6 +4,12 @@ from torch import Tensor
 
 from evenkeel.kernels.moments import eager as moments
 from evenkeel.kernels.normalize import aten as normalize
+from evenkeel.kernels.table import Call
+
+
+def refuses(call: Call) -> str:
+    """Why this kernel, whose gradient is our own, must not run this call."""
+    return "torch.func or forward differentiation is at work" if call.mode == "transform" else ""
 
 
 def train(

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from evenkeel.bench.cases import CASES, QUICK, cases_of
+from evenkeel.errors import UnknownName
+
+
+def test_every_network_is_there_in_both_layouts() -> None:
+    images = [case for case in CASES.values() if len(case.shape) == 4]
+    assert {case.network for case in CASES.values()} == {
+        "resnet50",
+        "mobilenetv2",
+        "conv20",
+        "dense",
+    }
+    for case in images:
+        assert {other.layout for other in images if other.shape == case.shape} == {"nchw", "nhwc"}
+
+
+def test_a_case_lays_tensors_out() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    last = CASES["conv20-64x4x28x28-nhwc"].laid_out(x)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert CASES["conv20-64x4x28x28-nchw"].laid_out(last).is_contiguous()
+
+
+def test_the_filter() -> None:
+    assert [case.name for case in cases_of("", quick=True)] == list(QUICK)
+    assert len(cases_of("2048x7x7", quick=False)) == 2
+    assert [c.name for c in cases_of("dense-1024", quick=True)] == ["dense-1024x1024-nc"]
+    assert len(cases_of("", quick=False)) == len(CASES)
+    with pytest.raises(UnknownName, match="no case"):
+        cases_of("nonsense", quick=False)

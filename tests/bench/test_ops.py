@@ -1,0 +1,112 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenkeel.bench import ops
+from evenkeel.bench.cases import CASES
+from evenkeel.bench.operations import OPERATIONS
+from evenkeel.bench.options import Options
+from evenkeel.bench.problem import Problem, problem_of
+from evenkeel.bench.record import summarize
+from evenkeel.bench.rivals import RIVALS, Rival
+from evenkeel.bench.sides import Side
+
+Make = Callable[[Callable[[Tensor], Tensor]], Rival]
+
+
+def test_a_rival_with_a_wrong_result_is_refused(
+    problem: Problem, quick: Options, rival: Make
+) -> None:
+    rivals = {"right": rival(lambda a: a), "wrong": rival(lambda a: a * 1.001)}
+    row = ops.measure(problem, rivals, quick)
+    assert list(row.refused) == ["wrong"]
+    assert row.refused["wrong"].startswith("y differs from the float64 definition by 1.0e-03")
+    assert set(row.sides) == {"evenkeel", "right", "copy"}
+
+
+def test_nothing_is_timed_when_we_are_wrong(
+    problem: Problem, quick: Options, rival: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = rival(torch.zeros_like)
+    monkeypatch.setattr(ops, "evenkeel_side", wrong.build)
+    row = ops.measure(problem, {"right": rival(lambda a: a)}, quick)
+    assert list(row.refused) == ["evenkeel"]
+    assert (row.sides, row.rounds) == ({}, 0)
+
+
+def test_a_rival_that_cannot_be_built_is_refused(problem: Problem, quick: Options) -> None:
+    def broken(_: Problem) -> Side:
+        raise RuntimeError("no compiler\nat all")
+
+    row = ops.measure(problem, {"broken": Rival("", broken, lambda: "")}, quick)
+    assert row.refused == {"broken": "it cannot be built: no compiler"}
+
+
+def test_figures_of_a_row(problem: Problem, quick: Options, rival: Make) -> None:
+    row = ops.measure(problem, {"told": rival(lambda a: a)}, quick)
+    ours, told, copy = (row.sides[name] for name in ("evenkeel", "told", "copy"))
+    assert (told.ms, told.forward_ms, told.forward_ratio) == (1e3, None, None)
+    size = problem.x.numel() * 4
+    assert told.gb_per_s == pytest.approx(8 * size / 1e9)
+    assert copy.share == pytest.approx(1.0)
+    assert copy.ratio is None
+    assert ours.ratio is None
+    assert told.ratio is not None
+    assert told.ratio.median > 1
+    assert ours.share == pytest.approx(4 * copy.ms / ours.ms)
+    assert ours.forward_ms is not None
+    assert ours.forward_copies == pytest.approx(ours.forward_ms / copy.ms)
+    assert set(ours.errors) == {"y", "dx", "dweight", "dbias", "running_mean", "running_var"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_bfloat16_is_measured_beside_float32(operation: str, quick: Options) -> None:
+    problem = problem_of(CASES["dense-64x100-nc"], OPERATIONS[operation], torch.bfloat16)
+    rivals = {name: RIVALS[name] for name in ("torch", "float32")}
+    row = ops.measure(problem, rivals, quick)
+    assert not row.refused
+    assert (row.dtype, {"torch", "float32"} <= set(row.sides)) == ("bfloat16", True)
+
+
+def test_float32_is_no_rival_of_itself(problem: Problem, quick: Options) -> None:
+    assert "float32" not in ops.measure(problem, {"float32": RIVALS["float32"]}, quick).sides
+
+
+@pytest.mark.slow
+def test_torch_compile_agrees(quick: Options) -> None:
+    row = ops.measure(
+        problem_of(CASES["conv20-64x36x4x4-nhwc"], OPERATIONS["bn_add_relu"], torch.float32),
+        {"compile": RIVALS["compile"]},
+        quick,
+    )
+    assert not row.refused
+    assert "compile" in row.sides
+
+
+@pytest.mark.parametrize("name", ["jax", "tensorflow"])
+def test_xla_agrees(name: str, problem: Problem, quick: Options) -> None:
+    if RIVALS[name].missing():
+        pytest.skip(RIVALS[name].missing())
+    assert not ops.measure(problem, {name: RIVALS[name]}, quick).refused
+
+
+def test_a_summary_is_a_geometric_mean_and_names_losing_rows(
+    problem: Problem, quick: Options, rival: Make
+) -> None:
+    row = ops.measure(problem, {"told": rival(lambda a: a)}, quick)
+    told = row.sides["told"]
+    assert told.ratio is not None
+    rows = [
+        replace(
+            row,
+            case=f"x{value}",
+            sides={"told": replace(told, ratio=replace(told.ratio, median=value))},
+        )
+        for value in (0.5, 2.0, 8.0)
+    ]
+    (found,) = summarize(rows)
+    assert found.ratio == pytest.approx(2.0)
+    assert (found.rows, found.worst, found.slower) == (3, 0.5, ("x0.5",))
