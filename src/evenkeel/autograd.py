@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenkeel.kernels import KERNELS, Call, Kernel, choose
+from evenkeel.kernels import KERNELS, Call, Kernel, choose, library
 from evenkeel.kernels.activations import ACTIVATIONS, derivative_from_output, finish
 from evenkeel.kernels.backward import native as native_backward
 from evenkeel.kernels.fused import composite
 from evenkeel.kernels.fused import native as native_train
 from evenkeel.kernels.fused.native import MEAN, RSTD, VAR, Moved, Trained
 from evenkeel.kernels.normalize import native as native_normalize
-from evenkeel.views import NO_VIEW, View, statistics_dtype
+from evenkeel.kernels.plan import Plan, plan_of
+from evenkeel.views import statistics_dtype
 
-__all__ = ["Moved", "moments", "normalize", "train", "train_moving"]
+__all__ = ["Moved", "moments", "normalize", "plan_moving", "train", "train_moving"]
 
 Vectors = tuple[Tensor | None, Tensor | None]
 
@@ -44,8 +45,14 @@ def train(
         y, mean, var = train(rows.of(x).contiguous(), weight, bias, eps, (1,), rest, activation)
         return rows.back(y), mean, var
     kernel = choose(KERNELS["train"], call)
-    if kernel.whole and call.view is not None:
-        y, trained = _whole(x, call, weight, bias, eps, residual, activation, None)
+    if kernel.whole:
+        plan = plan_of(call, library.parameter_dtype(x, weight, bias), eps, activation)
+        vectors = plan.suited(weight), plan.suited(bias)
+        rest = None if residual is None else library.alike(residual, x)
+        if differentiated(x, weight, bias, residual):
+            y, trained = _apply_train(x, *vectors, rest, plan, None)  # type: ignore[no-untyped-call]
+        else:
+            y, trained = native_train.forward(plan, x, *vectors, rest, None)
         return y, trained.statistics[MEAN], trained.statistics[VAR]
     rows = call.rows_of_x
     y, mean, var = _by_row(kernel, rows.of(x), *widened(x, weight, bias), eps)
@@ -53,25 +60,43 @@ def train(
     return rows.back(y), mean, var
 
 
-def train_moving(
+def plan_moving(
     call: Call,
+    vectors: Vectors,
+    running: tuple[Tensor, Tensor],
+    eps: float,
+    activation: str | None,
+) -> Plan | None:
+    """How to train and move these running statistics in one call; None where no kernel can."""
+    if call.view is None or not choose(KERNELS["train"], call).whole:
+        return None
+    dtype, shape = running[0].dtype, tuple(running[0].shape)
+    if dtype not in (call.dtype, torch.float64 if call.dtype == torch.float64 else torch.float32):
+        return None
+    return plan_of(call, dtype, eps, activation, shape)
+
+
+def train_moving(
+    plan: Plan,
     x: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
-    eps: float,
     residual: Tensor | None,
-    activation: str | None,
     moved: Moved,
 ) -> tuple[Tensor, bool] | None:
     """``train`` that also moves running statistics, in one call: y, and whether the batch was finite.
 
-    A batch that is not finite moves nothing. None where no kernel can do it in one call.
+    A batch that is not finite moves nothing. None where a vector does not fit the plan.
     """
-    if call.view is None or not choose(KERNELS["train"], call).whole:
+    fits = plan.fits
+    if not (fits(weight) and fits(bias) and fits(moved.mean) and fits(moved.var)):
         return None
-    if not native_train.can_move(x, weight, bias, moved):
-        return None
-    y, trained = _whole(x, call, flat(weight), flat(bias), eps, residual, activation, moved)
+    if residual is not None:
+        residual = library.alike(residual, x)
+    if differentiated(x, weight, bias, residual):
+        y, trained = _apply_train(x, weight, bias, residual, plan, moved)  # type: ignore[no-untyped-call]
+    else:
+        y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
     # What autograd saved of them for somebody's backward pass is no longer what it was.
     torch.autograd.graph.increment_version((moved.mean, moved.var))
     return y, trained.finite
@@ -101,24 +126,26 @@ def normalize(
         x = rows.of(x).contiguous()
         return rows.back(normalize(x, mean, var, weight, bias, eps, (1,), rest, activation))
     kernel = choose(KERNELS["normalize"], call)
-    if not kernel.whole or call.view is None:
+    if not kernel.whole:
         rows = call.rows_of_x
         y = kernel.run(rows.of(x), *widened(x, mean, var), *widened(x, weight, bias), eps)
         y = finish(y, None if residual is None else rows.of(residual), activation)
         return rows.back(y)
-    if _differentiated(x, weight, bias, residual):
-        return _Normalize.apply(  # type: ignore[no-untyped-call, no-any-return]
-            x, weight, bias, residual, mean, var, call.view, axes, eps, activation
-        )
-    return native_normalize.forward(
-        x, call.view, mean, var, weight, bias, eps, residual, activation
-    )
+    dtype = library.parameter_dtype(x, weight, bias, mean, var)
+    plan = plan_of(call, dtype, eps, activation)
+    vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
+    rest = None if residual is None else library.alike(residual, x)
+    if differentiated(x, weight, bias, residual):
+        y = _Normalize.apply(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
+    else:
+        y = native_normalize.forward(plan, x, *given, *vectors, rest)
+    return y  # type: ignore[no-any-return]
 
 
 def moments(x: Tensor, axes: tuple[int, ...], call: Call) -> tuple[Tensor, Tensor]:
     """Mean and biased variance over ``axes``, kept as axes of size 1; differentiable twice."""
     kernel = choose(KERNELS["moments"], call)
-    if kernel.differentiable or not _differentiated(x):
+    if kernel.differentiable or not differentiated(x):
         mean, var = kernel.run(x, axes)
     else:
         mean, var = _Moments.apply(x, axes, kernel.run)  # type: ignore[no-untyped-call]
@@ -148,30 +175,13 @@ def _by_row(
     return y, mean, var
 
 
-def _differentiated(*tensors: Tensor | None) -> bool:
+def differentiated(*tensors: Tensor | None) -> bool:
+    """Whether autograd must know of a call with these inputs."""
     if torch.is_grad_enabled():
         for tensor in tensors:  # a loop: any() over a generator takes twice the time
             if tensor is not None and tensor.requires_grad:
                 return True
     return False
-
-
-def _whole(
-    x: Tensor,
-    call: Call,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    residual: Tensor | None,
-    activation: str | None,
-    moved: Moved | None,
-) -> tuple[Tensor, Trained]:
-    view = call.view or NO_VIEW
-    if _differentiated(x, weight, bias, residual):
-        return _apply_train(  # type: ignore[no-any-return, no-untyped-call]
-            x, weight, bias, residual, view, call.axes, eps, activation, moved
-        )
-    return native_train.forward(x, view, weight, bias, eps, residual, activation, moved)
 
 
 # torch's contexts get their attributes at run time: Any.
@@ -187,20 +197,21 @@ class _Train(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         residual: Tensor | None,
-        view: View,
-        axes: tuple[int, ...],
-        eps: float,
-        activation: str | None,
+        plan: Plan,
         moved: Moved | None,
     ) -> tuple[Tensor, Trained]:
-        y, trained = native_train.forward(x, view, weight, bias, eps, residual, activation, moved)
-        statistics = trained.statistics
-        _keep(ctx, x, y, residual, (weight, bias), statistics, view, axes, eps, activation)
+        y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
+        y_kept = residual_kept = None
+        if residual is not None and plan.activation:
+            y_kept, residual_kept = _needed(plan, y, residual)
+        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, trained.statistics)
+        ctx.plan = plan
+        ctx.set_materialize_grads(False)
         return y, trained  # a Trained is no tensor to autograd: it passes as it is
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-        return *_gradients(ctx, dy, frozen=False), None, None, None, None, None
+        return *_gradients(ctx, dy, frozen=False), None, None
 
 
 class _Normalize(torch.autograd.Function):
@@ -215,47 +226,31 @@ class _Normalize(torch.autograd.Function):
         residual: Tensor | None,
         mean: Tensor,
         var: Tensor,
-        view: View,
-        axes: tuple[int, ...],
-        eps: float,
-        activation: str | None,
+        plan: Plan,
     ) -> Tensor:
-        statistics = torch.empty((5, view.channels), dtype=statistics_dtype(x))
-        y = native_normalize.forward(
-            x, view, mean, var, weight, bias, eps, residual, activation, saved=statistics
-        )
-        _keep(ctx, x, y, residual, (weight, bias), statistics, view, axes, eps, activation)
+        saved = torch.empty((5, plan.head[1]), dtype=plan.statistics)
+        y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, saved=saved)
+        y_kept = residual_kept = None
+        if residual is not None and plan.activation:
+            y_kept, residual_kept = _needed(plan, y, residual)
+        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, saved)
+        ctx.plan = plan
+        ctx.set_materialize_grads(False)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None) -> tuple[Tensor | None, ...]:
-        return *_gradients(ctx, dy, frozen=True), None, None, None, None, None, None
+        return *_gradients(ctx, dy, frozen=True), None, None, None
 
 
 # torch's own ``apply`` asks first whether torch.func is at work, which ``Call.mode`` has answered.
 _apply_train = super(torch.autograd.Function, _Train).apply
 
 
-def _keep(
-    ctx: Any,
-    x: Tensor,
-    y: Tensor,
-    residual: Tensor | None,
-    vectors: Vectors,
-    statistics: Tensor,
-    *given: Any,
-) -> None:
-    """For the backward pass: x, and of y and residual only what the activation's derivative needs."""
-    kept_y = kept_residual = None
-    activation = given[-1]
-    if residual is not None and activation:
-        if native_backward.by_output(activation, x.dtype):
-            kept_y = y
-        else:
-            kept_residual = residual
-    ctx.save_for_backward(x, kept_y, kept_residual, *vectors, statistics)
-    ctx.given = given
-    ctx.set_materialize_grads(False)
+def _needed(plan: Plan, y: Tensor, residual: Tensor) -> Vectors:
+    """Of y and residual the one that tells the activation's derivative."""
+    by_output = native_backward.by_output(plan.activation, y.dtype)
+    return (y, None) if by_output else (None, residual)
 
 
 def _gradients(ctx: Any, dy: Tensor | None, *, frozen: bool) -> Sequence[Tensor | None]:
@@ -263,14 +258,12 @@ def _gradients(ctx: Any, dy: Tensor | None, *, frozen: bool) -> Sequence[Tensor 
     if dy is None:
         return None, None, None, None
     x, y, residual, weight, bias, statistics = ctx.saved_tensors
-    view, axes, eps, activation = ctx.given
-    wanted = ctx.needs_input_grad[:4]
+    wanted = ctx.needs_input_grad
     if torch.is_grad_enabled():
         given = (statistics[MEAN], statistics[RSTD]) if frozen else None
-        vectors = weight, bias
-        return by_formula(dy, x, y, residual, vectors, given, axes, eps, activation, wanted)
+        return by_formula(dy, x, y, residual, (weight, bias), given, ctx.plan, wanted)
     return native_backward.run(
-        dy, x, y, residual, weight, bias, statistics, view, activation, wanted, frozen
+        ctx.plan, dy, x, y, residual, weight, bias, statistics, wanted, frozen
     )
 
 
@@ -281,17 +274,16 @@ def by_formula(
     residual: Tensor | None,
     vectors: Vectors,
     given: tuple[Tensor, Tensor] | None,
-    axes: tuple[int, ...],
-    eps: float,
-    activation: str | None,
+    plan: Plan,
     wanted: Sequence[bool],
 ) -> Sequence[Tensor | None]:
     """The gradients of x, weight, bias, residual in torch's operators, to be differentiated again.
 
     ``given``: mean and rstd where they are constants, None where they are the batch's.
     """
+    axes, activation = plan.call.axes, plan.activation
     if given is None:
-        t = composite.by_batch(x, *vectors, eps, axes)[0]
+        t = composite.by_batch(x, *vectors, plan.eps, axes)[0]
     else:
         t = composite.by_given(x, *given, *vectors, axes)
     if y is not None:

@@ -169,7 +169,7 @@ def test_the_check_passes_on_the_real_layer(dtype: torch.dtype) -> None:
 def test_the_check_sees_the_mutant(
     mutant: Callable[[Patch], None], dtype: torch.dtype, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(batch_norm, "by_batch_moving", lambda *_: None)
+    monkeypatch.setattr(batch_norm, "known_of", lambda *_: None)
     run_check(dtype)
     mutant(monkeypatch)
     with pytest.raises(AssertionError):

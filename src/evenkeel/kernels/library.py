@@ -7,10 +7,10 @@ microsecond, where setting the fields of a ctypes structure costs several.
 import ctypes
 import os
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -138,24 +138,14 @@ def status_text(status: int) -> str:
     return str(library.ek_status_text(status).decode())
 
 
-def threads() -> int:
-    """Torch's number of threads; 1 in a forked child, whose copy of the thread pool has no threads."""
-    return 1 if _forked else torch.get_num_threads()
+# How many threads a call may use: torch's number. A forked child has a copy of the thread pool without
+# its threads; there it becomes 1.
+threads: Callable[[], int] = torch.get_num_threads
 
 
-@lru_cache(maxsize=4096)
 def workspace_bytes(view: View, dtype: torch.dtype) -> int:
     """Bytes of workspace that any operation needs."""
     return native().workspace_bytes(view, DTYPES[dtype])
-
-
-def workspace(view: View, dtype: torch.dtype) -> tuple[Tensor | None, int, int]:
-    """A workspace (kept alive by the first), its address and its bytes."""
-    size = workspace_bytes(view, dtype)
-    if size == 0:
-        return None, 0, 0
-    room = torch.empty(size, dtype=torch.uint8)
-    return room, room.data_ptr(), size
 
 
 def empty_like(x: Tensor) -> Tensor:
@@ -170,42 +160,32 @@ def empty_like(x: Tensor) -> Tensor:
     return y
 
 
-def alike(other: Tensor | None, x: Tensor) -> Tensor | None:
+def alike(other: Tensor, x: Tensor) -> Tensor:
     """``other`` in the layout of ``x``; a copy only where it lies otherwise."""
-    if other is None or other.stride() == x.stride():
-        return other
-    return empty_like(x).copy_(other)
+    return other if other.stride() == x.stride() else empty_like(x).copy_(other)
 
 
-def vector(v: Tensor | None, channels: int, dtype: torch.dtype) -> Tensor | None:
+def vector(v: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     """One number for each channel, side by side, in the dtype in which parameters go over.
 
     Raises:  BadShape when there are more or fewer
     """
-    if v is None:
-        return None
     if v.numel() != channels:
         raise BadShape(
             "a vector must hold one number for each channel",
             got=f"{v.numel()} numbers for {channels} channels",
             do="check which axis holds the channels",
         )
-    return v if v.dtype is dtype and v.is_contiguous() else v.to(dtype).contiguous()
+    return v.reshape(channels).to(dtype).contiguous()
 
 
-def address(tensor: Tensor | None) -> int:
-    """Where a tensor lies; 0 for none."""
-    return 0 if tensor is None else tensor.data_ptr()
-
-
-def check(status: int) -> None:
-    """Raise NoKernel unless a call was carried out."""
-    if status:
-        raise NoKernel(
-            "the native library refused a call that it should have taken",
-            got=f"status {status}: {status_text(status)}",
-            do="report it, and use use_kernel('torch') until then",
-        )
+def refused(status: int) -> NoReturn:
+    """Raise NoKernel: the library did not carry out a call."""
+    raise NoKernel(
+        "the native library refused a call that it should have taken",
+        got=f"status {status}: {status_text(status)}",
+        do="report it, and use use_kernel('torch') until then",
+    )
 
 
 def parameter_dtype(x: Tensor, *vectors: Tensor | None) -> torch.dtype:
@@ -252,10 +232,13 @@ def _never_built() -> str:
     return f"{LIBRARY} does not exist: install the package where there is a C++ compiler"
 
 
+def _one() -> int:
+    return 1
+
+
 def _in_child() -> None:
-    global _forked
-    _forked = True
+    global threads
+    threads = _one
 
 
-_forked = False
 os.register_at_fork(after_in_child=_in_child)

@@ -121,8 +121,9 @@ class Wishes(NamedTuple):
 
 _NONE = Wishes()
 _wishes: ContextVar[Wishes] = ContextVar("wishes", default=_NONE)
-# Whether there ever was a wish. Until then torch.compile has no ContextVar to stumble over.
-_wished = False
+# How many wishes there are in all threads: without any, nothing asks the ContextVar, over which
+# torch.compile stumbles.
+_wished = 0
 
 
 @contextmanager
@@ -158,12 +159,18 @@ def record_choices(tell: Callable[[Choice], None]) -> Iterator[None]:
 @contextmanager
 def _wishing(**wishes: Any) -> Iterator[None]:  # the fields of Wishes
     global _wished
-    _wished = True
     token = _wishes.set(_wishes.get()._replace(**wishes))
+    _wished += 1
     try:
         yield
     finally:
+        _wished -= 1
         _wishes.reset(token)
+
+
+def unwatched() -> bool:
+    """Whether nobody wishes for a kernel or to be told of it: a choice once made stays right."""
+    return not _wished
 
 
 def choose(rows: tuple[Kernel, ...], call: Call) -> Kernel:

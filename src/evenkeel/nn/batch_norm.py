@@ -12,7 +12,7 @@ from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.nn.steps import by_batch, by_batch_moving, by_weights, infer, move
+from evenkeel.nn.steps import Known, by_batch, by_batch_moving, by_weights, infer, known_of, move
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
@@ -48,6 +48,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """
 
     _ranks: tuple[int, ...] = ()
+    _known: Known | None = None  # what the last training call learnt about its input
 
     def __init__(
         self,
@@ -113,7 +114,6 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
                 got="both",
                 do="give weights * mask as weights",
             )
-        self.spec.check_input(input)
         return self._forward_by_batch(input, residual, mask if weights is None else weights)
 
     @property
@@ -173,16 +173,29 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize by the batch; in training also move the running statistics."""
-        if weights is None and self._moving:
-            done = by_batch_moving(self.spec, x, self._parameters, self._buffers, residual)
-            if done is not None:
-                return done
+        if weights is None and self.track_running_stats and self.training:
+            y = self._forward_at_once(x, residual)
+            if y is not None:
+                return y
+        self.spec.check_input(x)
         if weights is None:
             y, batch = by_batch(self.spec, x, self.weight, self.bias, residual)
         else:
             y, batch = by_weights(self.spec, x, self.weight, self.bias, residual, weights)
         self._move(batch)
         return y
+
+    def _forward_at_once(self, x: Tensor, residual: Tensor | None) -> Tensor | None:
+        """Normalize and move in one call of one kernel; None where that cannot be."""
+        state, parameters = self._state(), self._parameters
+        if state is None:
+            return None
+        vectors = parameters["weight"], parameters["bias"]
+        known = self._known
+        if known is None or not known.covers(self.spec, x):
+            known = known_of(self.spec, x, vectors, state.mean, state.var)
+            self.__dict__["_known"] = known
+        return None if known is None else by_batch_moving(known, x, vectors, residual, state)
 
     def _move(self, batch: Moments) -> None:
         state = self._state()
@@ -197,6 +210,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     @property
     def _torch_training(self) -> bool:
         return self.spec.torch_training
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The layer without what it learnt about its last input."""
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         before = dict(self._buffers)
@@ -228,7 +245,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             self.register_buffer(name, exact)
 
     def _state(self) -> RunningState | None:
-        mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        buffers = self._buffers  # not as attributes: nn.Module looks those up in three places
+        mean, var = buffers["running_mean"], buffers["running_var"]
+        batches = buffers["num_batches_tracked"]
         if mean is None or var is None or batches is None:
             return None
         extra = tuple(getattr(self, name) for name in self.spec.running.extra)

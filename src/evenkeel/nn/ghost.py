@@ -70,6 +70,7 @@ class GhostBatchNorm(BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize group by group; in training also move the running statistics."""
+        self.spec.check_input(x)
         if weights is not None:
             raise BadOption(
                 "GhostBatchNorm takes no mask or weights",

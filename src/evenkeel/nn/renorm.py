@@ -175,6 +175,7 @@ class BatchRenorm(BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize with the correction; in training also move the running statistics."""
+        self.spec.check_input(x)
         if weights is not None:
             raise BadOption(
                 "BatchRenorm takes no mask or weights",

@@ -1,25 +1,26 @@
 """What a layer does with one batch, as functions of its spec and tensors; layers only hold those."""
 
 import warnings
-from collections.abc import Mapping
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from evenkeel.autograd import Moved, train_moving
+from evenkeel.autograd import Moved, plan_moving, train_moving
 from evenkeel.errors import BadOption, BadShape, NonFiniteBatch, OneValuePerChannel
 from evenkeel.functional import batch_normalization, weighted_moments
 from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
 from evenkeel.functional.statistics import Moments
 from evenkeel.kernels import Call
 from evenkeel.kernels.activations import finish
+from evenkeel.kernels.plan import Plan
+from evenkeel.kernels.table import mode_of, unwatched
 from evenkeel.nn.running import Ema, RunningState, commit
 from evenkeel.nn.spec import Spec
-from evenkeel.views import check_like
+from evenkeel.views import check_like, check_not_empty
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-Tensors = Mapping[str, Tensor | None]
+Vectors = tuple[Tensor | None, Tensor | None]
 
 
 def infer(
@@ -62,33 +63,57 @@ def by_batch(
     )
 
 
-def by_batch_moving(
-    spec: Spec,
-    x: Tensor,
-    parameters: Tensors,
-    buffers: Tensors,
-    residual: Tensor | None,
-) -> Tensor | None:
-    """``by_batch`` and ``move`` in one call of one kernel; None where there is no such kernel."""
-    rule = spec.running
-    mean, var, batches = (buffers[name] for name in STATISTICS)
-    if type(rule) is not Ema or mean is None or var is None or batches is None:
-        return None
-    if torch.compiler.is_compiling():
+class Known(NamedTuple):
+    """A kind of input that a layer has trained on in one call, and how."""
+
+    spec: Spec
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    plan: Plan
+
+    def covers(self, spec: Spec, x: Tensor) -> bool:
+        """Whether the plan is right for ``x``: nothing about it needs to be checked again."""
+        return (
+            self.shape == x.shape
+            and self.stride == x.stride()
+            and self.dtype is x.dtype
+            and self.spec is spec
+            and x.is_cpu
+            and unwatched()
+            and not mode_of(x)
+        )
+
+
+def known_of(spec: Spec, x: Tensor, vectors: Vectors, mean: Tensor, var: Tensor) -> Known | None:
+    """How to train on ``x`` in one call; None where no kernel can.
+
+    Raises:  what the layer raises for input that it cannot take
+    """
+    spec.check_input(x)
+    check_several(x, spec.channel_axis)
+    check_not_empty(x, spec.axes(x.ndim))
+    if type(spec.running) is not Ema or torch.compiler.is_compiling():
         return None
     call = Call.of(x, spec.axes(x.ndim))
-    if call.count < 2:
-        check_several(x, spec.channel_axis)
+    plan = plan_moving(call, vectors, (mean, var), spec.eps, spec.activation)
+    return None if plan is None else Known(spec, x.shape, x.stride(), x.dtype, plan)
+
+
+def by_batch_moving(
+    known: Known, x: Tensor, vectors: Vectors, residual: Tensor | None, state: RunningState
+) -> Tensor | None:
+    """``by_batch`` and ``move`` in one call of one kernel; None where a vector does not fit it."""
     if residual is not None:
         check_like(residual, x, "residual")
-    moved = Moved(mean, var, rule.momentum, spec.unbiased)
-    vectors = parameters["weight"], parameters["bias"]
-    done = train_moving(call, x, *vectors, spec.eps, residual, spec.activation, moved)
+    spec = known.spec
+    moved = Moved(state.mean, state.var, float(spec.running.momentum or 0), spec.unbiased)
+    done = train_moving(known.plan, x, *vectors, residual, moved)
     if done is None:
         return None
     y, finite = done
     if finite:
-        batches.add_(1)
+        state.batches.add_(1)
     else:
         warn_not_finite(spec)
     return y

@@ -1,4 +1,4 @@
-"""Backward in one native call: dx, dresidual, dweight and dbias, through the activation."""
+"""Backward in one native call: dx, dweight, dbias and dresidual, through the activation."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.views import NO_VIEW, View, view_of
+from evenkeel.kernels.plan import Plan, plan_of
+from evenkeel.kernels.table import Call
 
 # Where the forward pass added a residual, the activation's derivative is told by its output for
 # these (in 16 bits only for the first: the others would inherit the output's rounding), and by the
@@ -25,16 +26,18 @@ def backward(
     dy: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Dx [N, C, *], dweight [C], dbias [C]."""
-    del eps  # rstd has it
-    view = view_of(x, 1) or NO_VIEW
+    plan = plan_of(Call.of(x), library.parameter_dtype(x, weight), eps, None)
     low = torch.zeros_like(mean)
     statistics = torch.stack([mean, mean, rstd, low, low])
     wanted = True, True, True, False
-    dx, dweight, dbias, _ = run(dy, x, None, None, weight, None, statistics, view, None, wanted)
+    dx, dweight, dbias, _ = run(
+        plan, dy, x, None, None, plan.suited(weight), None, statistics, wanted
+    )
     return dx, dweight, dbias  # type: ignore[return-value]  # wanted, so present
 
 
 def run(
+    plan: Plan,
     dy: Tensor,
     x: Tensor,
     y: Tensor | None,
@@ -42,8 +45,6 @@ def run(
     weight: Tensor | None,
     bias: Tensor | None,
     statistics: Tensor,
-    view: View,
-    activation: str | None,
     wanted: Sequence[bool],
     frozen: bool = False,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
@@ -51,41 +52,37 @@ def run(
 
     ``statistics`` [5, C] as the forward pass left them (frozen: mean, nothing, rstd alone).
     """
-    channels = view.channels
-    parameters = library.parameter_dtype(x, weight, bias)
-    weight = library.vector(weight, channels, parameters)
-    bias = library.vector(bias, channels, parameters)
-    dy = library.alike(dy, x)  # type: ignore[assignment]  # None for None only
-    dx = library.empty_like(x) if wanted[0] else None
-    dweight = torch.empty(channels, dtype=parameters) if wanted[1] else None
-    dbias = torch.empty(channels, dtype=parameters) if wanted[2] else None
-    dresidual = library.empty_like(x) if wanted[3] and activation else None
-    _room, room, room_bytes = library.workspace(view, x.dtype)
-    at, step = statistics.data_ptr(), channels * statistics.element_size()
+    if dy.stride() != x.stride():
+        dy = library.alike(dy, x)
+    empty = library.empty_like if plan.large else torch.empty_like
+    dx = empty(x) if wanted[0] else None
+    dweight = torch.empty(plan.vector, dtype=plan.parameters) if wanted[1] else None
+    dbias = torch.empty(plan.vector, dtype=plan.parameters) if wanted[2] else None
+    dresidual = empty(x) if wanted[3] and plan.activation else None
+    room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
+    at, step = statistics.data_ptr(), plan.step
     status = library.native().backward(
         library.BACKWARD.pack(
-            *view,
-            library.DTYPES[x.dtype],
-            library.DTYPES[parameters],
-            library.ACTIVATIONS[activation],
+            *plan.head,
             library.threads(),
-            room,
-            room_bytes,
+            0 if room is None else room.data_ptr(),
+            plan.room,
             frozen,
             dy.data_ptr(),
             x.data_ptr(),
-            library.address(y),
-            library.address(residual),
-            library.address(weight),
-            library.address(bias),
+            0 if y is None else y.data_ptr(),
+            0 if residual is None else residual.data_ptr(),
+            0 if weight is None else weight.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
             at,
             at + 2 * step,
             0 if frozen else at + 3 * step,
-            library.address(dx),
-            library.address(dresidual),
-            library.address(dweight),
-            library.address(dbias),
+            0 if dx is None else dx.data_ptr(),
+            0 if dresidual is None else dresidual.data_ptr(),
+            0 if dweight is None else dweight.data_ptr(),
+            0 if dbias is None else dbias.data_ptr(),
         )
     )
-    library.check(status)
-    return dx, dweight, dbias, dy if wanted[3] and not activation else dresidual
+    if status:
+        library.refused(status)
+    return dx, dweight, dbias, dy if wanted[3] and not plan.activation else dresidual

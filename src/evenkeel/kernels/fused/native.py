@@ -4,10 +4,12 @@ import ctypes
 import threading
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.views import NO_VIEW, View, statistics_dtype, view_of
+from evenkeel.kernels.plan import Plan, plan_of
+from evenkeel.kernels.table import Call
 
 # Rows of the tensor that holds a batch's statistics; the last two are what rounding mean and rstd to
 # float32 left over, so that a backward pass far from zero is as exact as one at zero.
@@ -40,69 +42,56 @@ _finite = _Finite()
 NOTHING = (None, None, 0.0, False)
 
 
-def can_move(x: Tensor, weight: Tensor | None, bias: Tensor | None, moved: Moved) -> bool:
-    """Whether the running statistics go over as they lie: in the dtype of the parameters."""
-    own = library.parameter_dtype(x, weight, bias)
-    mean, var = moved.mean, moved.var
-    right = mean.dtype is own and var.dtype is own and mean.is_cpu and var.is_cpu
-    return right and mean.is_contiguous() and var.is_contiguous()
-
-
 def train(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Y [N, C, *], batch mean [C], biased batch variance [C]."""
-    view = view_of(x, 1)
-    y, (statistics, _) = forward(x, view or NO_VIEW, weight, bias, eps, None, None, None)
+    plan = plan_of(Call.of(x), library.parameter_dtype(x, weight, bias), eps, None)
+    vectors = plan.suited(weight), plan.suited(bias)
+    y, (statistics, _) = forward(plan, x, *vectors, None, None)
     return y, statistics[MEAN], statistics[VAR]
 
 
 def forward(
+    plan: Plan,
     x: Tensor,
-    view: View,
     weight: Tensor | None,
     bias: Tensor | None,
-    eps: float,
     residual: Tensor | None,
-    activation: str | None,
     moved: Moved | None,
 ) -> tuple[Tensor, Trained]:
-    """activation(normalized x + residual) in the layout of x, and the statistics of x."""
-    y = library.empty_like(x)
-    channels = view.channels
-    statistics = x.new_empty((5, channels), dtype=statistics_dtype(x))
-    parameters = library.parameter_dtype(x, weight, bias)
-    residual = library.alike(residual, x)
-    _room, room, room_bytes = library.workspace(view, x.dtype)
-    at, step = statistics.data_ptr(), channels * statistics.element_size()
+    """activation(normalized x + residual) in the layout of x, and the statistics of x.
+
+    Vectors fit the plan; residual lies as x does.
+    """
+    y = library.empty_like(x) if plan.large else torch.empty_like(x)
+    statistics = torch.empty(5, plan.head[1], dtype=plan.statistics)
+    room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
+    at, step = statistics.data_ptr(), plan.step
     mean, var, momentum, unbiased = moved or NOTHING
-    vectors = [library.vector(v, channels, parameters) for v in (weight, bias, mean, var)]
-    weight, bias, mean, var = vectors  # held here while the library looks at them
     status = library.native().train(
         library.TRAIN.pack(
-            *view,
-            library.DTYPES[x.dtype],
-            library.DTYPES[parameters],
-            library.ACTIVATIONS[activation],
+            *plan.head,
             library.threads(),
-            room,
-            room_bytes,
-            eps,
+            0 if room is None else room.data_ptr(),
+            plan.room,
+            plan.eps,
             x.data_ptr(),
-            library.address(residual),
-            library.address(weight),
-            library.address(bias),
+            0 if residual is None else residual.data_ptr(),
+            0 if weight is None else weight.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
             y.data_ptr(),
             at,
             at + VAR * step,
             at + RSTD * step,
             at + MEAN_LOW * step,
-            library.address(mean),
-            library.address(var),
+            0 if mean is None else mean.data_ptr(),
+            0 if var is None else var.data_ptr(),
             momentum,
             unbiased,
             _finite.address,
         )
     )
-    library.check(status)
+    if status:
+        library.refused(status)
     return y, Trained(statistics, _finite.flag.value != 0)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.views import NO_VIEW, other_axes, statistics_dtype, view_of
+from evenkeel.kernels.plan import plan_of
+from evenkeel.kernels.table import Call
+from evenkeel.views import other_axes
 
 
 def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -13,23 +15,21 @@ def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     The kept axes lie side by side in memory (``refuses`` saw to it).
     """
     kept = other_axes(axes, x.ndim)
-    view = view_of(x, kept) or NO_VIEW
+    plan = plan_of(Call.of(x, kept), x.dtype, 0.0, None)
     shape = [size if axis in kept else 1 for axis, size in enumerate(x.shape)]
-    mean, var = (torch.empty(shape, dtype=statistics_dtype(x)) for _ in range(2))
-    _room, room, room_bytes = library.workspace(view, x.dtype)
+    mean, var = (torch.empty(shape, dtype=plan.statistics) for _ in range(2))
+    room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
     status = library.native().moments(
         library.MOMENTS.pack(
-            *view,
-            library.DTYPES[x.dtype],
-            library.DTYPES[x.dtype],
-            0,
+            *plan.head,
             library.threads(),
-            room,
-            room_bytes,
+            0 if room is None else room.data_ptr(),
+            plan.room,
             x.data_ptr(),
             mean.data_ptr(),
             var.data_ptr(),
         )
     )
-    library.check(status)
+    if status:
+        library.refused(status)
     return mean, var

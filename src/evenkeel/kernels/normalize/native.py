@@ -1,61 +1,60 @@
 """Normalization by given statistics in one native call, with residual and activation, also in place."""
 
+import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.views import NO_VIEW, View, statistics_dtype, view_of
+from evenkeel.kernels.plan import Plan, plan_of
+from evenkeel.kernels.table import Call
 
 
 def normalize(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """X [N, C, *], all vectors [C]; y in the dtype of x."""
-    view = view_of(x, 1) or NO_VIEW
-    return forward(x, view, mean, var, weight, bias, eps, None, None)
+    plan = plan_of(Call.of(x), library.parameter_dtype(x, weight, bias, mean, var), eps, None)
+    vectors = plan.suited(weight), plan.suited(bias)
+    return forward(plan, x, plan.surely(mean), plan.surely(var), *vectors, None)
 
 
 def forward(
+    plan: Plan,
     x: Tensor,
-    view: View,
     mean: Tensor,
     var: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
-    eps: float,
     residual: Tensor | None,
-    activation: str | None,
     *,
     out: Tensor | None = None,
     saved: Tensor | None = None,
 ) -> Tensor:
     """activation(normalized x + residual) in the layout of x, or in ``out``, which may be x.
 
-    ``saved`` [5, C] takes mean and rstd (rows 0 and 2) for a backward pass.
+    Vectors fit the plan; residual and out lie as x does. ``saved`` [5, C] takes mean and rstd (rows 0
+    and 2) for a backward pass.
     """
     y = library.empty_like(x) if out is None else out
-    parameters = library.parameter_dtype(x, weight, bias, mean, var)
-    vectors = [library.vector(v, view.channels, parameters) for v in (weight, bias, mean, var)]
-    residual = library.alike(residual, x)
-    _room, room, room_bytes = library.workspace(view, x.dtype)
-    at = library.address(saved)
-    step = view.channels * statistics_dtype(x).itemsize
+    room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
+    at = 0 if saved is None else saved.data_ptr()
     status = library.native().normalize(
         library.NORMALIZE.pack(
-            *view,
-            library.DTYPES[x.dtype],
-            library.DTYPES[parameters],
-            library.ACTIVATIONS[activation],
+            *plan.head,
             library.threads(),
-            room,
-            room_bytes,
-            eps,
+            0 if room is None else room.data_ptr(),
+            plan.room,
+            plan.eps,
             x.data_ptr(),
-            library.address(residual),
-            *map(library.address, vectors),
+            0 if residual is None else residual.data_ptr(),
+            0 if weight is None else weight.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            mean.data_ptr(),
+            var.data_ptr(),
             y.data_ptr(),
             at,
-            at and at + 2 * step,
+            at and at + 2 * plan.step,
         )
     )
-    library.check(status)
+    if status:
+        library.refused(status)
     return y
