@@ -20,7 +20,7 @@ from evenkeel.kernels.normalize import native as native_normalize
 from evenkeel.kernels.plan import Plan, plan_of
 from evenkeel.views import statistics_dtype
 
-__all__ = ["Moved", "moments", "normalize", "plan_moving", "train", "train_moving"]
+__all__ = ["Moved", "moments", "normalize", "plan_moving", "recomputing", "train", "train_moving"]
 
 Vectors = tuple[Tensor | None, Tensor | None]
 
@@ -173,6 +173,15 @@ def _by_row(
     else:
         y, mean, var = _ByRow.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
     return y, mean, var
+
+
+def recomputing() -> bool:
+    """Whether a backward pass is running, so that a forward call now repeats one that has been.
+
+    torch.utils.checkpoint and its like run a forward twice, the second time inside of backward: running
+    statistics have moved by then and must not move again (torch's own do).
+    """
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
 def differentiated(*tensors: Tensor | None) -> bool:

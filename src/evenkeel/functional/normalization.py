@@ -183,6 +183,8 @@ def batch_norm(
         activation=activation,
         residual=residual,
     )
+    if autograd.recomputing():
+        return y
     sane = all_finite(stats)
     for running, batch in ((running_mean, stats.mean), (running_var, var_unbiased(stats))):
         if running is not None:

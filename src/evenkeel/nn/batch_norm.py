@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from evenkeel.autograd import recomputing
 from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
@@ -35,7 +36,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     Error:   f32, |mean|/std ≤ 10⁴: batch variance within 1e-5 of itself, in every layout
     Policy:  a batch with NaN or infinity gives NaN outputs, as in torch, and leaves the running
              statistics and ``num_batches_tracked`` as they were; on the CPU a NonFiniteBatch warning
-             says so
+             says so. A forward call inside of a backward pass repeats one that has been
+             (torch.utils.checkpoint): it moves nothing again
     Raises:  BadShape, BadAxis, BadDtype, EmptyBatch, OneValuePerChannel, BadOption, UnknownName;
              Misread when a tool that knows only torch's class reads this layer (docs/decisions/0001)
     Source:  Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2; torch.nn.BatchNorm2d
@@ -173,7 +175,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize by the batch; in training also move the running statistics."""
-        if weights is None and self.track_running_stats and self.training:
+        if weights is None and self._moving:
             y = self._forward_at_once(x, residual)
             if y is not None:
                 return y
@@ -205,7 +207,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     @property
     def _moving(self) -> bool:
         # Code that borrows a layer switches track_running_stats off for a while, as torch allows.
-        return self.training and self.track_running_stats
+        return self.training and self.track_running_stats and not recomputing()
 
     @property
     def _torch_training(self) -> bool:

@@ -176,5 +176,5 @@ def _spec_of(layer: nn.Module) -> Spec:
 
 def _settings(layer: nn.Module) -> dict[str, Any]:
     """All of a module's attributes but its tensors and its mode."""
-    left_out = ("_parameters", "_buffers", "training", "_known")
+    left_out = ("_parameters", "_buffers", "training", "_known", "_past")
     return {name: value for name, value in vars(layer).items() if name not in left_out}

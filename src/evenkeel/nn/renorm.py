@@ -1,11 +1,14 @@
 """BatchRenorm: training that normalizes, within limits, by what inference will use."""
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evenkeel.autograd import recomputing
 from evenkeel.errors import BadOption, NoStatistics
 from evenkeel.functional.normalization import blend
 from evenkeel.functional.statistics import Moments
@@ -15,6 +18,8 @@ from evenkeel.nn.running import CumulativeAverage, Ema, RunningState, commit, wi
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
 from evenkeel.nn.steps import by_batch, warn_not_finite
 from evenkeel.views import check_like
+
+PAST = 32  # batches whose corrections a recomputation in the backward pass can still find
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ class BatchRenorm(BatchNorm):
     Options: ``renorm_momentum`` keeps a second pair of averages, ``renorm_mean`` and ``renorm_std``,
              for r and d alone, as TensorFlow 1.15's ``renorm_momentum`` does; None (the paper) uses
              the running statistics themselves
-    Policy:  as BatchNorm for batches that are not finite
+    Policy:  as BatchNorm for batches that are not finite, and for recomputation in a backward pass,
+             which takes the r and d of the first pass (of the last 32 batches)
     Raises:  as BatchNorm; BadOption for a mask or weights in training; NoStatistics when a tool has
              taken the running statistics away
     Source:  Ioffe 2017, arXiv:1702.03275, Algorithm 1, whose momentum is 0.01
@@ -189,12 +195,25 @@ class BatchRenorm(BatchNorm):
         with torch.no_grad():
             std = (batch.var + self.spec.eps).sqrt()
             wide = widened(state, batch)
-            r, d = _correction(self.spec, self.limits, wide, batch.mean, std)
+            correction = self._corrected_before(batch) if recomputing() else None
+            if correction is None:
+                correction = _correction(self.spec, self.limits, wide, batch.mean, std)
             new = _updated(self.spec, self.renorm_momentum, wide, batch, std)
-        if self._moving and not commit(state, new, batch):
-            warn_not_finite(self.spec)
-        y = _affine(self.spec, y, r, d, self.weight, self.bias)
+        if self._moving:
+            self.__dict__.setdefault("_past", deque(maxlen=PAST)).append((batch.mean, correction))
+            if not commit(state, new, batch):
+                warn_not_finite(self.spec)
+        y = _affine(self.spec, y, *correction, self.weight, self.bias)
         return finish(y, residual, self.spec.activation)
+
+    def _corrected_before(self, batch: Moments) -> tuple[Tensor, Tensor] | None:
+        """R and d of this batch's first pass, whose averages have moved since; told by its mean."""
+        past: Iterable[tuple[Tensor, tuple[Tensor, Tensor]]] = self.__dict__.get("_past", ())
+        return next((rd for mean, rd in past if torch.equal(mean, batch.mean)), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The layer without what it remembers of past batches."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_past"}
 
     def _state(self) -> RunningState:
         own = super()._state()
