@@ -44,14 +44,14 @@ def view_of(x: Tensor, channel_axis: Axes) -> View | None:
     memory = sorted((place for place in strides if place[1] > 1), reverse=True)
     if not _dense(memory):
         return None
-    channels = prod(x.shape[a] for a in axes)
+    channels = prod([x.shape[a] for a in axes])
     if channels == 1:
         return View(1, 1, x.numel())
     at = [k for k, (_, _, axis) in enumerate(memory) if axis in axes]
     together = at == list(range(at[0], at[-1] + 1))
     if not together or [memory[k][2] for k in at] != sorted(memory[k][2] for k in at):
         return None
-    outer = prod(size for _, size, _ in memory[: at[0]])
+    outer = prod([size for _, size, _ in memory[: at[0]]])
     return View(outer, channels, x.numel() // (outer * channels))
 
 
@@ -137,7 +137,7 @@ def rows_of(x: Tensor, axes: tuple[int, ...], device: str = "") -> Rows:
         return _rows(x, tuple(range(x.ndim)))
     rest = other_axes(axes, x.ndim)
     if len(axes) != 1 or x.ndim == 1:
-        channels = prod(x.shape[a] for a in axes)
+        channels = prod([x.shape[a] for a in axes])
         return _rows(x, (*rest, *axes), (x.numel() // max(channels, 1), channels))
     (axis,) = axes
     if cpu and x.is_contiguous():

@@ -24,8 +24,10 @@ from evenkeel.errors import (
     UnknownName,
 )
 from evenkeel.functional.normalization import blend
+from evenkeel.kernels import use_kernel
 from evenkeel.kernels.activations import ACTIVATIONS
 from oracles import budgets, definitions
+from oracles.available import available
 from oracles.compare import assert_close
 from oracles.strategies import DTYPES, LAYOUTS, Case, cases, values
 
@@ -514,3 +516,64 @@ def test_a_failure_leaves_the_running_statistics_untouched() -> None:
     with pytest.raises(UnknownName):
         ek.batch_norm(X, mean, torch.ones(3), training=True, activation="x")
     assert torch.equal(mean, torch.zeros(3))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels last", "gaps"])
+@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+@pytest.mark.parametrize("kernel", available("normalize"))
+def test_inference_into_a_given_tensor(layout: str, activation: str | None, kernel: str) -> None:
+    x, residual = (values((3, 4, 2, 5), 1.0, seed) for seed in (0, 1))
+    mean, var = values((4,), 0.0, 2), values((4,), 0.0, 3).square()
+    if layout == "channels last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    if layout == "gaps":
+        x = torch.stack([x, x], -1)[..., 0]
+
+    def infer(out: Tensor | None = None) -> Tensor:
+        given = {"activation": activation, "residual": residual, "out": out}
+        return ek.batch_norm(x, mean, var, **given)  # type: ignore[arg-type]
+
+    with use_kernel(kernel):
+        want = infer()
+        for out in (x.clone(), torch.full((3, 4, 2, 5), 7.0, dtype=x.dtype), residual.clone()):
+            assert infer(out) is out
+            assert torch.equal(out, want)
+        version = x._version
+        got, _, _ = ek.fused_batch_norm(
+            x,
+            None,
+            None,
+            mean,
+            var,
+            eps=1e-5,
+            training=False,
+            activation=activation,
+            residual=residual,
+            out=x,
+        )
+    assert got is x and torch.equal(x, want) and x._version > version
+
+
+def test_out_that_is_the_residual_or_overlaps() -> None:
+    long = values((3 * 4 * 10 + 1,), 1.0, 0)
+    x, shifted = long[:-1].view(3, 4, 10), long[1:].view(3, 4, 10)
+    residual = values((3, 4, 10), 1.0, 1)
+    mean, var = values((4,), 0.0, 2), values((4,), 0.0, 3).square()
+    want = ek.batch_norm(x, mean, var, residual=residual)
+    ek.batch_norm(x, mean, var, residual=residual, out=residual)
+    assert torch.equal(residual, want)
+    want = ek.batch_norm(x, mean, var)
+    ek.batch_norm(x, mean, var, out=shifted)
+    assert torch.equal(shifted, want)
+
+
+def test_out_is_refused_where_it_cannot_be() -> None:
+    x, mean, var = values((3, 4), 1.0, 0), torch.zeros(4).double(), torch.ones(4).double()
+    with pytest.raises(BadOption, match="training"):
+        ek.batch_norm(x, mean, var, training=True, out=x)
+    with pytest.raises(BadOption, match="gradients"):
+        ek.batch_norm(x, mean, var, mean.clone().requires_grad_(), out=x)
+    with pytest.raises(BadShape, match="out"):
+        ek.batch_norm(x, mean, var, out=x[:2])
+    with pytest.raises(BadDtype, match="out"):
+        ek.batch_norm(x, mean, var, out=x.float())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evenkeel import autograd
+from evenkeel.autograd import calls
 from evenkeel.kernels import use_kernel
 from evenkeel.kernels.activations import finish
 from evenkeel.nn import BatchNorm2d
@@ -103,7 +103,7 @@ def test_the_check_sees_an_overwritten_saved_tensor(monkeypatch: pytest.MonkeyPa
         saved.data.mul_(2)  # behind autograd's back
         return result
 
-    monkeypatch.setattr(autograd, "finish", mutant)
+    monkeypatch.setattr(calls, "finish", mutant)
     with use_kernel("eager"), pytest.raises(AssertionError, match="gradients"):
         check_in_place("sigmoid", 1, False, True)
 

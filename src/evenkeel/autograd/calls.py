@@ -4,25 +4,32 @@ Kernels that torch differentiates itself run as they are. The native ones do a w
 are differentiated here; a second derivative goes by the formula in torch's operators (``by_formula``).
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from evenkeel.autograd import compiled
+from evenkeel.autograd.functions import ByRow, Moments, Normalize, Vectors, apply_train
+from evenkeel.errors import BadOption
 from evenkeel.kernels import KERNELS, Call, Kernel, choose, library
-from evenkeel.kernels.activations import ACTIVATIONS, derivative_from_output, finish
-from evenkeel.kernels.backward import native as native_backward
-from evenkeel.kernels.fused import composite
+from evenkeel.kernels.activations import finish
 from evenkeel.kernels.fused import native as native_train
-from evenkeel.kernels.fused.native import MEAN, RSTD, VAR, Moved, Trained
+from evenkeel.kernels.fused.native import MEAN, VAR, Moved
 from evenkeel.kernels.normalize import native as native_normalize
 from evenkeel.kernels.plan import Plan, plan_of
 from evenkeel.views import statistics_dtype
 
-__all__ = ["Moved", "moments", "normalize", "plan_moving", "recomputing", "train", "train_moving"]
-
-Vectors = tuple[Tensor | None, Tensor | None]
+__all__ = [
+    "Moved",
+    "differentiated",
+    "flat",
+    "moments",
+    "normalize",
+    "normalize_into",
+    "plan_moving",
+    "recomputing",
+    "train",
+    "train_moving",
+]
 
 
 def train(
@@ -38,6 +45,8 @@ def train(
 
     The statistics carry no gradient of their own; y is differentiable twice in all its inputs.
     """
+    if compiled.at_work():
+        return compiled.train(x, weight, bias, eps, axes, residual, activation)
     call = Call.of(x, axes)
     if call.view is None and not call.mode:  # gaps in memory: one copy, and every kernel can run
         rows = call.rows_of_x
@@ -50,7 +59,7 @@ def train(
         vectors = plan.suited(weight), plan.suited(bias)
         rest = None if residual is None else library.alike(residual, x)
         if differentiated(x, weight, bias, residual):
-            y, trained = _apply_train(x, *vectors, rest, plan, None)  # type: ignore[no-untyped-call]
+            y, trained = apply_train(x, *vectors, rest, plan, None)  # type: ignore[no-untyped-call]
         else:
             y, trained = native_train.forward(plan, x, *vectors, rest, None)
         return y, trained.statistics[MEAN], trained.statistics[VAR]
@@ -94,7 +103,7 @@ def train_moving(
     if residual is not None:
         residual = library.alike(residual, x)
     if differentiated(x, weight, bias, residual):
-        y, trained = _apply_train(x, weight, bias, residual, plan, moved)  # type: ignore[no-untyped-call]
+        y, trained = apply_train(x, weight, bias, residual, plan, moved)  # type: ignore[no-untyped-call]
     else:
         y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
     # What autograd saved of them for somebody's backward pass is no longer what it was.
@@ -119,6 +128,8 @@ def normalize(
     activation: str | None = None,
 ) -> Tensor:
     """activation(x normalized by mean and var [C] + residual); those two get no gradient."""
+    if compiled.at_work():
+        return compiled.normalize(x, mean, var, weight, bias, eps, axes, residual, activation)
     call = Call.of(x, axes)
     if call.view is None and not call.mode:
         rows = call.rows_of_x
@@ -136,10 +147,55 @@ def normalize(
     vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
     rest = None if residual is None else library.alike(residual, x)
     if differentiated(x, weight, bias, residual):
-        y = _Normalize.apply(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
+        y = Normalize.apply(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
     else:
         y = native_normalize.forward(plan, x, *given, *vectors, rest)
     return y  # type: ignore[no-any-return]
+
+
+def normalize_into(
+    out: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    axes: tuple[int, ...],
+    residual: Tensor | None,
+    activation: str | None,
+) -> Tensor:
+    """``normalize`` written into ``out``, which may be x.
+
+    Raises:  BadOption when gradients are wanted: what they need would be overwritten
+    """
+    if differentiated(x, weight, bias, residual, out):
+        raise BadOption(
+            "out= overwrites what gradients need",
+            got="an input that requires a gradient",
+            do="call it under torch.no_grad(), or leave out= away",
+        )
+    call = Call.of(x, axes)
+    gaps = call.view is None and not call.mode
+    whole = not gaps and choose(KERNELS["normalize"], call).whole
+    if not whole or not _takes(out, x, residual):
+        return out.copy_(normalize(x, mean, var, weight, bias, eps, axes, residual, activation))
+    plan = plan_of(call, library.parameter_dtype(x, weight, bias, mean, var), eps, activation)
+    vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
+    rest = None if residual is None else library.alike(residual, x)
+    native_normalize.forward(plan, x, *given, *vectors, rest, out=out)
+    torch.autograd.graph.increment_version(out)
+    return out
+
+
+def _takes(out: Tensor, x: Tensor, residual: Tensor | None) -> bool:
+    """Whether a kernel may write y there at once: over x, or over nothing that it reads."""
+    if out.stride() != x.stride() or out.is_neg() or out.is_conj():
+        return False
+    memory = out.untyped_storage().data_ptr()
+    if residual is not None and residual.untyped_storage().data_ptr() == memory:
+        return False
+    return out.data_ptr() == x.data_ptr() or x.untyped_storage().data_ptr() != memory
 
 
 def moments(x: Tensor, axes: tuple[int, ...], call: Call) -> tuple[Tensor, Tensor]:
@@ -148,7 +204,7 @@ def moments(x: Tensor, axes: tuple[int, ...], call: Call) -> tuple[Tensor, Tenso
     if kernel.differentiable or not differentiated(x):
         mean, var = kernel.run(x, axes)
     else:
-        mean, var = _Moments.apply(x, axes, kernel.run)  # type: ignore[no-untyped-call]
+        mean, var = Moments.apply(x, axes, kernel.run)  # type: ignore[no-untyped-call]
     return mean, var
 
 
@@ -171,7 +227,7 @@ def _by_row(
     if kernel.differentiable:
         y, mean, var = kernel.run(x, weight, bias, eps)
     else:
-        y, mean, var = _ByRow.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
+        y, mean, var = ByRow.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
     return y, mean, var
 
 
@@ -191,161 +247,3 @@ def differentiated(*tensors: Tensor | None) -> bool:
             if tensor is not None and tensor.requires_grad:
                 return True
     return False
-
-
-# torch's contexts get their attributes at run time: Any.
-
-
-class _Train(torch.autograd.Function):
-    """A whole native training call."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        residual: Tensor | None,
-        plan: Plan,
-        moved: Moved | None,
-    ) -> tuple[Tensor, Trained]:
-        y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
-        y_kept = residual_kept = None
-        if residual is not None and plan.activation:
-            y_kept, residual_kept = _needed(plan, y, residual)
-        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, trained.statistics)
-        ctx.plan = plan
-        ctx.set_materialize_grads(False)
-        return y, trained  # a Trained is no tensor to autograd: it passes as it is
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-        return *_gradients(ctx, dy, frozen=False), None, None
-
-
-class _Normalize(torch.autograd.Function):
-    """A whole native call by given statistics."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        residual: Tensor | None,
-        mean: Tensor,
-        var: Tensor,
-        plan: Plan,
-    ) -> Tensor:
-        saved = torch.empty((5, plan.head[1]), dtype=plan.statistics)
-        y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, saved=saved)
-        y_kept = residual_kept = None
-        if residual is not None and plan.activation:
-            y_kept, residual_kept = _needed(plan, y, residual)
-        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, saved)
-        ctx.plan = plan
-        ctx.set_materialize_grads(False)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor | None) -> tuple[Tensor | None, ...]:
-        return *_gradients(ctx, dy, frozen=True), None, None, None
-
-
-# torch's own ``apply`` asks first whether torch.func is at work, which ``Call.mode`` has answered.
-_apply_train = super(torch.autograd.Function, _Train).apply
-
-
-def _needed(plan: Plan, y: Tensor, residual: Tensor) -> Vectors:
-    """Of y and residual the one that tells the activation's derivative."""
-    by_output = native_backward.by_output(plan.activation, y.dtype)
-    return (y, None) if by_output else (None, residual)
-
-
-def _gradients(ctx: Any, dy: Tensor | None, *, frozen: bool) -> Sequence[Tensor | None]:
-    """Of x, weight, bias, residual."""
-    if dy is None:
-        return None, None, None, None
-    x, y, residual, weight, bias, statistics = ctx.saved_tensors
-    wanted = ctx.needs_input_grad
-    if torch.is_grad_enabled():
-        given = (statistics[MEAN], statistics[RSTD]) if frozen else None
-        return by_formula(dy, x, y, residual, (weight, bias), given, ctx.plan, wanted)
-    return native_backward.run(
-        ctx.plan, dy, x, y, residual, weight, bias, statistics, wanted, frozen
-    )
-
-
-def by_formula(
-    dy: Tensor,
-    x: Tensor,
-    y: Tensor | None,
-    residual: Tensor | None,
-    vectors: Vectors,
-    given: tuple[Tensor, Tensor] | None,
-    plan: Plan,
-    wanted: Sequence[bool],
-) -> Sequence[Tensor | None]:
-    """The gradients of x, weight, bias, residual in torch's operators, to be differentiated again.
-
-    ``given``: mean and rstd where they are constants, None where they are the batch's.
-    """
-    axes, activation = plan.call.axes, plan.activation
-    if given is None:
-        t = composite.by_batch(x, *vectors, plan.eps, axes)[0]
-    else:
-        t = composite.by_given(x, *given, *vectors, axes)
-    if y is not None:
-        dt = derivative_from_output(activation, dy, y)
-    elif activation is not None:
-        t_in = t if residual is None else t + residual
-        t_out = ACTIVATIONS[activation](t_in.clone())  # which may overwrite what it is given
-        (dt,) = torch.autograd.grad(t_out, t_in, dy, create_graph=True)
-    else:
-        dt = dy
-    inputs = zip((x, *vectors), wanted, strict=False)
-    leaves = [v for v, want in inputs if want and v is not None]
-    gradients = iter(torch.autograd.grad(t, leaves, dt, create_graph=True) if leaves else ())
-    return *(next(gradients) if want else None for want in wanted[:3]), dt if wanted[3] else None
-
-
-class _Moments(torch.autograd.Function):
-    """A native call for moments. Its derivative is one in torch's operators at once."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, axes: tuple[int, ...], run: Any) -> tuple[Tensor, Tensor]:
-        mean, var = run(x, axes)
-        ctx.save_for_backward(x, mean)
-        return mean, var
-
-    @staticmethod
-    def backward(ctx: Any, dmean: Tensor, dvar: Tensor) -> tuple[Tensor, None, None]:
-        x, mean = ctx.saved_tensors
-        count = x.numel() // mean.numel()
-        dx = dmean / count + (dvar * 2 / count) * (x.to(mean.dtype) - mean)
-        return dx.to(x.dtype), None, None
-
-
-class _ByRow(torch.autograd.Function):
-    """A forward kernel that torch cannot differentiate; backward on the backward kernels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        y, mean, var = choose(KERNELS["train"], Call.of(x)).run(x, weight, bias, eps)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, var)
-        ctx.save_for_backward(x, weight, mean, var)
-        return y, mean, var
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, var = ctx.saved_tensors
-        rows = KERNELS["backward"]
-        if torch.is_grad_enabled():  # to be differentiated again
-            rows = tuple(row for row in rows if row.differentiable)
-        kernel = choose(rows, Call.of(x))
-        gradients = kernel.run(dy, x, weight, mean, (var + ctx.eps).rsqrt(), ctx.eps)
-        wanted = zip(gradients, ctx.needs_input_grad, strict=False)
-        return *(gradient if need else None for gradient, need in wanted), None

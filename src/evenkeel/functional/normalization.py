@@ -74,6 +74,7 @@ def fused_batch_norm(
     channel_axis: Axes = 1,
     activation: str | None = None,
     residual: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Batch normalization in one call, with the statistics it used.
 
@@ -81,7 +82,7 @@ def fused_batch_norm(
              training:  m, v the batch's mean and biased variance
              inference: m, v the given ``mean`` and ``variance``
     Shapes:  x any, C at ``channel_axis`` (several axes: one parameter for each of their positions);
-             scale, offset, mean, variance [C]; residual as x
+             scale, offset, mean, variance [C]; residual as x; out as x
     Returns: y, batch_mean [C], batch_var [C]: the variance with Bessel's correction n/(n − 1), the
              variance itself when n = 1; in inference the given mean and variance.
              They carry no gradient, and the given ones get none: use ``moments`` and
@@ -89,6 +90,7 @@ def fused_batch_norm(
     Dtypes:  y as x; statistics f32 (f64 for f64)
     Error:   statistics as ``moments``. y in f32, with n the normalized value and κ = |m|/√(v + eps):
              6·2⁻²⁴·(|scale|·(1 + |n| + κ) + |offset|); gradients lose the same factor 1 + |n| + κ
+    Memory:  inference without gradients may write y into ``out``, which may be x itself
     Raises:  BadDtype, BadAxis, BadShape, EmptyBatch, BadOption, UnknownName (activation)
     Source:  tf.nn.fused_batch_norm; eps below 1.001e-5, which TensorFlow raises silently, is kept
 
@@ -97,6 +99,7 @@ def fused_batch_norm(
     (tensor([-1.,  1.]), tensor([2.]), tensor([2.]))
     """
     _check_options(training, mean, variance, eps)
+    _check_out(out, training)
     if training:
         y, stats = normalize_by_batch(
             x,
@@ -118,6 +121,7 @@ def fused_batch_norm(
         channel_axis=channel_axis,
         activation=activation,
         residual=residual,
+        out=out,
     )
     return y, mean, variance  # type: ignore[return-value]
 
@@ -135,12 +139,14 @@ def batch_norm(
     activation: str | None = None,
     residual: Tensor | None = None,
     channel_axis: Axes = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Batch normalization with running statistics, which training moves in place.
 
     Math:    as ``fused_batch_norm``; training also sets
              running ← (1 − momentum) · running + momentum · batch, the variance with n/(n − 1)
-    Shapes:  input any, C at ``channel_axis``; vectors [C]
+    Shapes:  input any, C at ``channel_axis``; vectors [C]; residual and out as input
+    Memory:  inference without gradients may write y into ``out``, which may be input itself
     Policy:  a batch whose statistics are not finite leaves the running ones as they were
     Raises:  as ``fused_batch_norm``; OneValuePerChannel in training when n = 1, NoStatistics in
              inference without running statistics
@@ -154,6 +160,7 @@ def batch_norm(
     (tensor([1.]), tensor([1.5000]))
     """
     check_eps(eps)
+    _check_out(out, training)
     if not training:
         if running_mean is None or running_var is None:
             raise NoStatistics(
@@ -171,6 +178,7 @@ def batch_norm(
             channel_axis=channel_axis,
             activation=activation,
             residual=residual,
+            out=out,
         )
     check_several(input, channel_axis)
     _check_running(input, channel_axis, running_mean, running_var)
@@ -224,6 +232,7 @@ def normalize_by(
     channel_axis: Axes = 1,
     activation: str | None = None,
     residual: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Normalize by given statistics [C], which get no gradient whatever kernel runs."""
     check_float(x)
@@ -233,7 +242,10 @@ def normalize_by(
     check_vector(var, sizes, "variance")
     mean, var = mean.detach().flatten(), var.detach().flatten()
     vectors = autograd.flat(weight), autograd.flat(bias)
-    return autograd.normalize(x, mean, var, *vectors, eps, axes, residual, activation)
+    if out is None:
+        return autograd.normalize(x, mean, var, *vectors, eps, axes, residual, activation)
+    check_like(out, x, "out")
+    return autograd.normalize_into(out, x, mean, var, *vectors, eps, axes, residual, activation)
 
 
 def blend(running: Tensor, batch: Tensor, weight: float | Tensor) -> Tensor:
@@ -250,7 +262,7 @@ def check_several(x: Tensor, channel_axis: Axes) -> None:
     """Raise OneValuePerChannel when training statistics would be those of a single value."""
     check_float(x)
     axes = axes_of(channel_axis, x.ndim)
-    if x.numel() == prod(x.shape[axis] for axis in axes) > 0:
+    if x.numel() == prod([x.shape[axis] for axis in axes]) > 0:
         raise OneValuePerChannel(
             "training needs more than one value for each channel",
             got=f"x of shape {list(x.shape)}, channel axes {list(axes)}: one value each",
@@ -263,6 +275,15 @@ def _check_running(x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tens
     sizes = tuple(x.shape[a] for a in axes_of(channel_axis, x.ndim))
     check_vector(mean, sizes, "running_mean")
     check_vector(var, sizes, "running_var")
+
+
+def _check_out(out: Tensor | None, training: bool) -> None:
+    if out is not None and training:
+        raise BadOption(
+            "training cannot write into a given tensor: the backward pass needs x and y as they were",
+            got="training=True, out given",
+            do="leave out= away",
+        )
 
 
 def _given(value: Tensor | None) -> str:

@@ -175,7 +175,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self, x: Tensor, residual: Tensor | None, weights: Tensor | None
     ) -> Tensor:
         """Normalize by the batch; in training also move the running statistics."""
-        if weights is None and self._moving:
+        if weights is None and self._moving and not torch.compiler.is_compiling():
             y = self._forward_at_once(x, residual)
             if y is not None:
                 return y

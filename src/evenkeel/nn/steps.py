@@ -93,7 +93,7 @@ def known_of(spec: Spec, x: Tensor, vectors: Vectors, mean: Tensor, var: Tensor)
     spec.check_input(x)
     check_several(x, spec.channel_axis)
     check_not_empty(x, spec.axes(x.ndim))
-    if type(spec.running) is not Ema or torch.compiler.is_compiling():
+    if type(spec.running) is not Ema:
         return None
     call = Call.of(x, spec.axes(x.ndim))
     plan = plan_moving(call, vectors, (mean, var), spec.eps, spec.activation)
@@ -164,6 +164,8 @@ def warn_not_finite(spec: Spec) -> None:
 
 def _check_correction(spec: Spec, batch: Moments) -> None:
     """Raise BadOption for weights that sum to so little that n/(n − 1) is no correction."""
+    if torch.compiler.is_compiling():  # no values to look at
+        return
     if spec.unbiased and isinstance(batch.count, Tensor) and bool((batch.count < 2).any()):
         raise BadOption(
             "weights count values, and these come to fewer than two for each channel",
@@ -193,6 +195,8 @@ def _position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tens
 
 def _check_several_count(spread: Tensor, x: Tensor, spec: Spec) -> None:
     """Raise OneValuePerChannel when a single position of the batch counts."""
+    if torch.compiler.is_compiling():  # no values to look at
+        return
     positions = x.numel() // prod(spec.channels)
     times = positions // max(spread.numel(), 1)  # how often broadcasting repeats each weight
     if int((spread > 0).sum()) * times == 1:

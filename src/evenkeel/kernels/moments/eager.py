@@ -15,7 +15,7 @@ def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     Measured on N(10⁴, 1), float32, NHWC [32, 64, 56, 56]: relative variance error 2·10⁻⁷; torch's
     own kernel 5·10⁻³.
     """
-    wide, count = x.to(statistics_dtype(x)), prod(x.shape[axis] for axis in axes)
+    wide, count = x.to(statistics_dtype(x)), prod([x.shape[axis] for axis in axes])
     mean = summed(wide, axes) / count
     deviation = wide - mean
     rounding = summed(deviation, axes) / count
