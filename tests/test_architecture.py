@@ -21,6 +21,7 @@ ORDER = (
     "nn",
     "explain",
     "surgery",
+    "tf1",
     "data",
     "recipes",
     "train",
