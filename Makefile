@@ -1,7 +1,9 @@
 # make train   set up .venv and train the seeds' network on the embedded digits
 # make test    set up .venv and run every check: style, types, sizes, tests, doctests, README code
 # make test-slow   the cases that take minutes
-# make bench   the benchmarks; results in benchmarks/results
+# make native-test      the native library's own tests, without the one that takes 4 GiB of memory
+# make native-sanitize  the same under AddressSanitizer and UBSan: minutes
+# make bench   the library against every rival installed; results in benchmarks/results
 # make clean   remove .venv and caches
 
 PYTHON ?= python3
@@ -14,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 NATIVE := $(wildcard native/CMakeLists.txt native/include/* native/src/*)
 export EVENKEEL_NATIVE ?= require
 
-.PHONY: train test test-slow lint bench setup clean
+.PHONY: train test test-slow native-test native-sanitize lint bench setup clean
 
 train: setup
 	$(BIN)/evenkeel train
@@ -25,6 +27,18 @@ test: lint
 test-slow: setup
 	$(PYTEST) -m slow
 
+# Folders of their own: the package's build empties build/native, and may leave the path of a CMake
+# there that is gone.
+native-test:
+	cmake -S native -B build/native-test
+	cmake --build build/native-test --parallel
+	ctest --test-dir build/native-test -LE large --output-on-failure
+
+native-sanitize:
+	cmake -S native -B build/native-sanitize -DEVENKEEL_SANITIZE=ON
+	cmake --build build/native-sanitize --parallel
+	ctest --test-dir build/native-sanitize --output-on-failure
+
 lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -32,7 +46,7 @@ lint: setup
 	$(BIN)/python tools/check_sizes.py
 
 bench: setup
-	$(BIN)/python benchmarks/train_step.py
+	for suite in ops nets traffic; do $(BIN)/evenkeel bench $$suite --out benchmarks/results || exit; done
 
 setup: $(VENV)/ready
 

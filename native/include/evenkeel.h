@@ -46,7 +46,7 @@
 extern "C" {
 #endif
 
-#define EK_ABI_VERSION 1
+#define EK_ABI_VERSION 2
 
 /* Status of a call. On anything but EK_OK nothing was written. */
 enum {
@@ -60,6 +60,7 @@ enum {
 };
 
 enum { EK_F32 = 0, EK_F64 = 1, EK_BF16 = 2, EK_F16 = 3 };
+enum { EK_I32 = 16, EK_I64 = 17 }; /* ek_random only */
 
 /* y = activation(normalized + residual). relu, leaky_relu and none run at the speed of memory. */
 enum {
@@ -161,6 +162,29 @@ typedef struct {
     void *dweight;   /* optional */
     void *dbias;     /* optional */
 } ek_backward_args;
+
+/* The random numbers of TensorFlow 1's CPU kernels, bit for bit: Philox 4x32-10 from `key` and a
+ * counter of 128 bits. Normals are Box and Muller's by the C library's logf and sincosf (log and
+ * sincos for doubles), so they are TensorFlow's bits where both run on one glibc. */
+enum {
+    EK_RANDOM_UNIFORM = 0,          /* in [0, 1); EK_F32, EK_F64, EK_BF16 or EK_F16 */
+    EK_RANDOM_NORMAL = 1,           /* the same dtypes */
+    EK_RANDOM_TRUNCATED_NORMAL = 2, /* the same dtypes; within (-2, 2) before rounding to 16 bits */
+    EK_RANDOM_INTEGERS = 3,         /* in [low, high); EK_I32 or EK_I64 */
+    EK_RANDOM_SHUFFLE = 4,          /* an order of 0 .. count - 1; EK_I64; one thread */
+};
+
+typedef struct {
+    uint64_t key, counter_low, counter_high;
+    int64_t low, high; /* EK_RANDOM_INTEGERS only; EK_BAD_SHAPE unless low < high, in the dtype */
+    int64_t count;     /* 0 is allowed */
+    int32_t kind;      /* EK_BAD_DTYPE when unknown, or not for this dtype */
+    int32_t dtype;
+    int32_t num_threads;
+    void *out;
+} ek_random_args;
+
+EK_API int ek_random(const ek_random_args *args);
 
 EK_API int ek_moments(const ek_moments_args *args);
 EK_API int ek_train(const ek_train_args *args);

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from evenkeel.bench.cases import CASES, QUICK, cases_of
+from evenkeel.bench.operations import OPERATIONS
+from evenkeel.bench.problem import problem_of
 from evenkeel.errors import UnknownName
 
 
@@ -22,6 +24,18 @@ def test_a_case_lays_tensors_out() -> None:
     last = CASES["conv20-64x4x28x28-nhwc"].laid_out(x)
     assert last.is_contiguous(memory_format=torch.channels_last)
     assert CASES["conv20-64x4x28x28-nchw"].laid_out(last).is_contiguous()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_all_arrays_of_a_problem_lie_as_the_case_says(operation: str, dtype: torch.dtype) -> None:
+    for layout, axes in (("nchw", torch.contiguous_format), ("nhwc", torch.channels_last)):
+        case = CASES[f"conv20-64x36x4x4-{layout}"]
+        problem = problem_of(case, OPERATIONS[operation], dtype)
+        arrays = [problem.x, problem.dy]
+        arrays += [] if problem.residual is None else [problem.residual]
+        assert [array.is_contiguous(memory_format=axes) for array in arrays] == [True] * len(arrays)
+        assert {array.dtype for array in arrays} == {dtype}
 
 
 def test_the_filter() -> None:

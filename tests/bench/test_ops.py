@@ -10,9 +10,9 @@ from evenkeel.bench.cases import CASES
 from evenkeel.bench.operations import OPERATIONS
 from evenkeel.bench.options import Options
 from evenkeel.bench.problem import Problem, problem_of
-from evenkeel.bench.record import summarize
 from evenkeel.bench.rivals import RIVALS, Rival
 from evenkeel.bench.sides import Side
+from evenkeel.bench.summary import summarize
 
 Make = Callable[[Callable[[Tensor], Tensor]], Rival]
 
@@ -68,7 +68,8 @@ def test_bfloat16_is_measured_beside_float32(operation: str, quick: Options) -> 
     rivals = {name: RIVALS[name] for name in ("torch", "float32")}
     row = ops.measure(problem, rivals, quick)
     assert not row.refused
-    assert (row.dtype, {"torch", "float32"} <= set(row.sides)) == ("bfloat16", True)
+    beside = {"multiply-add"} if problem.operation.in_place else {"torch"}
+    assert (row.dtype, {"float32"} | beside <= set(row.sides)) == ("bfloat16", True)
 
 
 def test_float32_is_no_rival_of_itself(problem: Problem, quick: Options) -> None:
@@ -76,6 +77,7 @@ def test_float32_is_no_rival_of_itself(problem: Problem, quick: Options) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # raised inside inductor
 def test_torch_compile_agrees(quick: Options) -> None:
     row = ops.measure(
         problem_of(CASES["conv20-64x36x4x4-nhwc"], OPERATIONS["bn_add_relu"], torch.float32),
@@ -109,4 +111,38 @@ def test_a_summary_is_a_geometric_mean_and_names_losing_rows(
     ]
     (found,) = summarize(rows)
     assert found.ratio == pytest.approx(2.0)
-    assert (found.rows, found.worst, found.slower) == (3, 0.5, ("x0.5",))
+    assert (found.rows, found.worst, found.worst_row) == (3, 0.5, "x0.5")
+    assert found.slower == ("x0.5",)
+    assert found.claim == "BN + ReLU, training, float32, against told"
+
+
+def test_a_claim_has_the_means_of_its_parts(problem: Problem, quick: Options, rival: Make) -> None:
+    row = ops.measure(problem, {"told": rival(lambda a: a)}, quick)
+    told = row.sides["told"]
+    assert told.ratio is not None
+    rows = [
+        replace(
+            row,
+            case=f"{layout}{value}",
+            layout=layout,
+            network=network,
+            sides={"told": replace(told, ratio=replace(told.ratio, median=value))},
+        )
+        for layout, network, value in (("nchw", "a", 1.0), ("nhwc", "a", 4.0), ("nchw", "b", 9.0))
+    ]
+    (found,) = summarize(rows)
+    assert found.by_layout == pytest.approx({"nchw": 3.0, "nhwc": 4.0})
+    assert found.by_network == pytest.approx({"a": 2.0, "b": 9.0})
+    other = [replace(row, operation="bn"), replace(row, dtype="bfloat16")]
+    assert len(summarize([row, *other])) == 3
+
+
+def test_inference_in_place_has_the_multiply_add_alone_beside_it(quick: Options) -> None:
+    operation = OPERATIONS["inference_in_place"]
+    problem = problem_of(CASES["dense-64x100-nc"], operation, torch.float32)
+    before = problem.x.clone()
+    rivals = {name: RIVALS[name] for name in ("torch", "compile")}
+    row = ops.measure(problem, rivals, quick)
+    assert set(row.sides) == {"evenkeel", "copy", "multiply-add"}
+    assert row.sides["multiply-add"].ratio is not None
+    assert torch.equal(problem.x, before)

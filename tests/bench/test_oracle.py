@@ -8,7 +8,15 @@ from torch.nn import functional as F
 
 from evenkeel.bench.cases import CASES
 from evenkeel.bench.operations import OPERATIONS
-from evenkeel.bench.oracle import error, errors_of, mismatch, reference
+from evenkeel.bench.oracle import (
+    check,
+    error,
+    errors_of,
+    mismatch,
+    part_of,
+    reference,
+    watched,
+)
 from evenkeel.bench.problem import EPS, MARGINS, MOMENTUM, Problem, before_activation, problem_of
 
 NAMES = ("conv20-64x36x4x4-nchw", "conv20-64x36x4x4-nhwc", "dense-64x100-nc")
@@ -43,6 +51,34 @@ def test_no_gradient_where_rounding_decides_the_mask(problem: Problem) -> None:
     assert near.any()
     assert not problem.dy[near].any()
     assert problem.dy[~near].all()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_some_channels_are_the_whole_without_the_others(operation: str) -> None:
+    problem = problem_of(CASES[NAMES[1]], OPERATIONS[operation], torch.float32)
+    channels = torch.tensor([0, 7, 35])
+    whole = reference(problem)
+    found = reference(part_of(problem, channels))
+    assert max(check(problem, whole, found, channels).values()) < 1e-12
+
+
+def test_a_wrong_watched_channel_is_seen(problem: Problem) -> None:
+    channels = watched(problem)
+    assert channels.tolist() == list(range(36))
+    want = reference(part_of(problem, channels))
+    arrays = reference(problem)
+    arrays["dx"][:, 35] += 1.0
+    errors = check(problem, arrays, want, channels)
+    assert errors["dx"] > 0.1
+    assert errors["y"] < 1e-12
+    assert check(problem, {"y": arrays["y"][:5]}, want, channels) == {"y": math.inf}
+
+
+def test_a_large_problem_is_watched_at_both_ends() -> None:
+    problem = problem_of(CASES["mobilenetv2-32x24x56x56-nchw"], OPERATIONS["bn"], torch.float32)
+    channels = watched(problem).tolist()
+    assert (channels[0], channels[-1]) == (0, 23)
+    assert 4 <= len(channels) < 24
 
 
 def test_errors_fail_on_what_is_no_number() -> None:

@@ -25,18 +25,24 @@ class Counting:
 
 def test_the_order_turns_every_round() -> None:
     log: list[str] = []
-    sides = {name: Counting(name, 1.0, log) for name in "abc"}
+    sides = {name: Counting(name, 0.01, log) for name in "abc"}
     laps = turn_by_turn(sides, 0.1)
     assert "".join(log[: 3 * WARM_UP]) == "abc" * WARM_UP
     assert "".join(log[3 * WARM_UP :]) == "abccbaabccbaabc"
     assert [len(taken) for taken in laps.values()] == [FEWEST] * 3
 
 
-def test_it_goes_on_until_the_fastest_side_has_its_time() -> None:
+def test_it_goes_on_until_all_sides_together_have_their_time() -> None:
     sides = {"slow": Counting("s", 1.0, []), "fast": Counting("f", 0.25, [])}
-    assert len(turn_by_turn(sides, 5.0)["fast"]) == 20
-    assert len(turn_by_turn(sides, 5.0, most=7)["fast"]) == 7
-    assert len(turn_by_turn(sides, 5.0, most=2)["slow"]) == 2
+    assert len(turn_by_turn(sides, 25.0)["fast"]) == 20
+    assert len(turn_by_turn(sides, 25.0, most=7)["fast"]) == 7
+    assert len(turn_by_turn(sides, 25.0, most=2)["slow"]) == 2
+
+
+def test_a_long_warm_up_is_one_round() -> None:
+    log: list[str] = []
+    turn_by_turn({"a": Counting("a", 1.0, log)}, 0.1)
+    assert len(log) == 1 + FEWEST
 
 
 def test_collection_is_switched_on_again_after_an_error() -> None:

@@ -9,6 +9,7 @@ import matplotlib.image
 import pytest
 import torch
 
+from evenkeel.kernels import library
 from evenkeel.version import __version__
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -19,6 +20,7 @@ def test_ops_end_to_end(command: Command, tmp_path: Path) -> None:
     done = command("bench", "ops", *QUICK, "--case", "36x4x4", "--rivals", "torch,jax")
     assert done.returncode == 0, done.stderr
     assert "geometric mean" in done.stdout
+    assert "BN + ReLU, training, float32, against torch eager" in done.stdout
     assert "conv20-64x36x4x4-nhwc" in done.stdout
     record = json.loads((tmp_path / "runs/bench-001/ops.json").read_text())
     assert (record["format"], record["version"], record["suite"]) == ("evenkeel-bench", 1, "ops")
@@ -27,10 +29,11 @@ def test_ops_end_to_end(command: Command, tmp_path: Path) -> None:
     assert machine["evenkeel"] == __version__
     assert {"cpu", "capability", "cores", "load", "system", "python", "commit"} < set(machine)
     assert record["options"]["case"] == "36x4x4"
-    assert len(record["rows"]) == 8
+    assert len(record["rows"]) == record["planned"] == 10
     for row in record["rows"]:
-        assert {"evenkeel", "torch", "copy"} <= set(row["sides"])
-        assert row["sides"]["torch"]["ratio"].keys() == {"median", "p10", "p90"}
+        rival = "multiply-add" if row["operation"] == "inference_in_place" else "torch"
+        assert set(row["sides"]) == {"evenkeel", rival, "copy"}
+        assert row["sides"][rival]["ratio"].keys() == {"median", "p10", "p90", "fastest"}
         assert row["refused"] == {}
     assert {s["operation"] for s in record["summary"] if s["rival"] == "torch"} == {
         "bn",
@@ -66,6 +69,24 @@ def test_the_other_suites(command: Command, tmp_path: Path, suite: str) -> None:
     own = [row for row in record["rows"] if row["case"] == "dense-64x100-nc"]
     assert len(own) == (3 if suite == "memory" else 4)
     assert "dense-64x100-nc" in done.stdout
+
+
+def test_traffic(command: Command, tmp_path: Path) -> None:
+    if library.why_missing():
+        pytest.skip(library.why_missing())
+    done = command("bench", "traffic", *QUICK, "--out", "here")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "here" / "traffic.json").read_text())["rows"]
+    assert set(row["sides"]) == {"evenkeel", "copy", "floor"}
+    assert row["case"] in done.stdout
+    assert "against the traffic floor" in done.stdout
+
+
+def test_traffic_needs_the_library(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenkeel.kernels.library.why_missing", lambda: "no compiler")
+    done = command("bench", "traffic", *QUICK)
+    assert done.returncode == 2
+    assert "no compiler" in done.stderr
 
 
 def test_nets(command: Command, tmp_path: Path) -> None:

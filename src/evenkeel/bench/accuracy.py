@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 import evenkeel
 from evenkeel.bench.cases import Case, cases_of
-from evenkeel.bench.machine import this_machine
-from evenkeel.bench.operations import OPERATIONS
+from evenkeel.bench.operations import OPERATIONS, SEPARATE
 from evenkeel.bench.options import Options
 from evenkeel.bench.oracle import error, errors_of, reference
 from evenkeel.bench.problem import batch_statistics, problem_of
-from evenkeel.bench.record import Record
 from evenkeel.bench.rivals import OURS, eager
 from evenkeel.bench.sides import evenkeel_side
+from evenkeel.bench.suite import Work
 
 OFFSETS = (0.0, 1.0, 1e2, 1e4)
 VARIANCE = "variance"
@@ -37,18 +38,15 @@ class ErrorRow:
     sides: Mapping[str, Mapping[str, float]]
 
 
-def accuracy(options: Options) -> Record:
+def accuracy(options: Options) -> Work:
     """Every case under every operation; then the variance at each |mean|/std in each layout."""
     cases = cases_of(options.case, options.quick)
-    tasks = [(case, name) for case in cases for name in OPERATIONS]
-    rows = [
-        errors_at(case, name, options.torch_dtype)
-        for case, name in options.progress("accuracy", tasks)
+    dtype = options.torch_dtype
+    tasks: list[Callable[[], ErrorRow]] = [
+        partial(errors_at, case, name, dtype) for case in cases for name in SEPARATE
     ]
-    rows += [
-        variance_at(layout, offset, options.torch_dtype) for layout in LAYOUTS for offset in OFFSETS
-    ]
-    return Record(suite="accuracy", machine=this_machine(), options=options.told(), rows=rows)
+    tasks += [partial(variance_at, *pair, dtype) for pair in product(LAYOUTS, OFFSETS)]
+    return Work(tasks=tasks, measure=lambda task: task())
 
 
 def errors_at(case: Case, name: str, dtype: torch.dtype) -> ErrorRow:

@@ -1,6 +1,7 @@
 """The shapes that are measured: real layers of real networks, in both layouts."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -62,6 +63,15 @@ class Case:
         'conv20-64x4x28x28-nhwc'
         """
         return f"{self.network}-{'x'.join(map(str, self.shape))}-{self.layout}"
+
+    @property
+    def values(self) -> int:
+        """How many numbers x has."""
+        return prod(self.shape)
+
+    def megabytes(self, dtype: torch.dtype) -> float:
+        """How large x is, in 2²⁰ bytes."""
+        return self.values * dtype.itemsize / 2**20
 
     def laid_out(self, x: Tensor) -> Tensor:
         """The tensor, dense in this case's layout."""

@@ -1,15 +1,22 @@
 """The chart of a suite: one picture a rival, one panel an operation, one bar a row and layout."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evenkeel.bench.record import Record, Row, Summary
+from evenkeel.bench.record import Record
+from evenkeel.bench.row import Row
+from evenkeel.bench.summary import Summary
 from evenkeel.train.report.canvas import BLUE, INK, MUTED, VERMILLION, as_png, plain_style
 
 BAR = 0.38  # two bars and a gap fill the height of 1 that a shape has
 COLOURS = {"nchw": BLUE, "nhwc": VERMILLION, "nc": BLUE}
+# The axis is logarithmic and ends where a few rows of a busy machine would squeeze all others; what
+# lies beyond is drawn to the end, with its number.
+LEAST, MOST = 0.25, 8.0
+TICKS = (0.25, 0.5, 1, 2, 4, 8)
 OFFSETS = {"nchw": -BAR / 2, "nhwc": BAR / 2, "nc": 0.0}
 LEGEND = {"nchw": "NCHW and dense", "nhwc": "NHWC"}
 
@@ -42,22 +49,36 @@ def _draw(
     axes: Axes, rows: Sequence[Row], shapes: Sequence[str], rival: str, summary: Summary
 ) -> None:
     for layout in dict.fromkeys(row.layout for row in rows):
-        own = [
-            (shapes.index(_label(row)), _ratio(row, rival)) for row in rows if row.layout == layout
-        ]
-        places = [place + OFFSETS[layout] for place, _ in own]
-        values = [value for _, value in own]
+        own = [row for row in rows if row.layout == layout]
+        places = [shapes.index(_label(row)) + OFFSETS[layout] for row in own]
+        values = [_ratio(row, rival) for row in own]
+        ends = [min(max(value, LEAST), MOST) for value in values]
         label = LEGEND.get(layout, "_")
-        bars = axes.barh(places, values, BAR, color=COLOURS[layout], label=label)
-        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, color=MUTED, size=7)
-    longest = max(_ratio(row, rival) for row in rows)
+        axes.barh(places, [end - 1 for end in ends], BAR, 1.0, color=COLOURS[layout], label=label)
+        for place, end, value in zip(places, ends, values, strict=True):
+            axes.annotate(f"{value:.2f}", (end, place), **_beside(end))
     axes.axvline(1.0, color=INK, linewidth=1.2)
-    axes.set_xlim(0, 1.15 * max(longest, 1.0))
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(LEAST / 2, MOST * 2)
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.set_yticks(range(len(shapes)), shapes)
     axes.set_ylim(len(shapes) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_title(f"{summary.operation}: geometric mean {summary.ratio:.2f}")
     axes.set_xlabel(f"{rival}'s time ÷ evenkeel's")
+
+
+def _beside(end: float) -> dict[str, Any]:  # annotate's arguments, of several types
+    """Where a bar's number stands: beyond its end."""
+    right = end >= 1
+    return {
+        "xytext": (2 if right else -2, 0),
+        "textcoords": "offset points",
+        "ha": "left" if right else "right",
+        "va": "center",
+        "color": MUTED,
+        "size": 7,
+    }
 
 
 def _ratio(row: Row, rival: str) -> float:

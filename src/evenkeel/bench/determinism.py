@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from evenkeel.bench.cases import Case, cases_of
-from evenkeel.bench.machine import this_machine
-from evenkeel.bench.operations import OPERATIONS
+from evenkeel.bench.operations import OPERATIONS, SEPARATE
 from evenkeel.bench.options import Options
 from evenkeel.bench.problem import problem_of
-from evenkeel.bench.record import Record
 from evenkeel.bench.rivals import OURS, eager
 from evenkeel.bench.sides import Side, evenkeel_side
+from evenkeel.bench.suite import Work
 from evenkeel.bench.timing import threads
 
 THREADS, QUICK_THREADS = (1, 2, 3, 7), (1, 2)
@@ -37,12 +37,11 @@ class BitsRow:
     by_repeats: Mapping[str, tuple[str, ...]]
 
 
-def determinism(options: Options) -> Record:
+def determinism(options: Options) -> Work:
     """Every case under every operation."""
     cases = cases_of(options.case, options.quick)
-    tasks = [(case, name) for case in cases for name in OPERATIONS]
-    rows = [bits_row(case, name, options) for case, name in options.progress("bits", tasks)]
-    return Record(suite="determinism", machine=this_machine(), options=options.told(), rows=rows)
+    tasks = [partial(bits_row, case, name, options) for case in cases for name in SEPARATE]
+    return Work(tasks=tasks, measure=lambda task: task())
 
 
 def bits_row(case: Case, name: str, options: Options) -> BitsRow:

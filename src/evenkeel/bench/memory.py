@@ -5,18 +5,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from evenkeel.bench.cases import Case, cases_of
-from evenkeel.bench.machine import this_machine
 from evenkeel.bench.operations import OPERATIONS
 from evenkeel.bench.options import Options
 from evenkeel.bench.problem import problem_of
-from evenkeel.bench.record import Record
 from evenkeel.bench.rivals import OURS, eager
 from evenkeel.bench.sides import Side, evenkeel_side
+from evenkeel.bench.suite import Work
 
 TRAINING = ("bn", "bn_relu", "bn_add_relu")
 
@@ -35,15 +35,11 @@ class MemoryRow:
     ratio: float
 
 
-def memory(options: Options) -> Record:
+def memory(options: Options) -> Work:
     """Every case under every training operation."""
     cases = cases_of(options.case, options.quick)
-    tasks = [(case, name) for case in cases for name in TRAINING]
-    rows = [
-        peak_row(case, name, options.torch_dtype)
-        for case, name in options.progress("memory", tasks)
-    ]
-    return Record(suite="memory", machine=this_machine(), options=options.told(), rows=rows)
+    tasks = [partial(peak_row, c, name, options.torch_dtype) for c in cases for name in TRAINING]
+    return Work(tasks=tasks, measure=lambda task: task())
 
 
 def peak_row(case: Case, name: str, dtype: torch.dtype) -> MemoryRow:

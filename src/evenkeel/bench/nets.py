@@ -3,19 +3,24 @@
 import copy
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import evenkeel
-from evenkeel.bench.machine import kernel_of, this_machine
+from evenkeel.bench.compiler import whole
+from evenkeel.bench.machine import kernel_of
 from evenkeel.bench.networks import NETS, Net
 from evenkeel.bench.options import Options
 from evenkeel.bench.oracle import errors_of, mismatch
-from evenkeel.bench.record import Record, Row, Timed, summarize
 from evenkeel.bench.rivals import OURS, chosen
+from evenkeel.bench.row import Row, Timed
 from evenkeel.bench.sides import Lap, Side
+from evenkeel.bench.suite import Work
+from evenkeel.bench.summary import TRAINING_STEP, summarize
 from evenkeel.bench.swap import on_torch
 from evenkeel.bench.timing import Laps, median, ratio, seconds_of, turn_by_turn
 from evenkeel.errors import BadOption
@@ -45,24 +50,45 @@ class Step:
         return Lap(end - start, middle - start, end - middle)
 
     def arrays(self) -> dict[str, Tensor]:
-        """What ``outcome`` gives, of a copy: neither weights nor running statistics move."""
-        return outcome(self._net, self.layer, torch.float32)
+        """Loss and gradient of a step without optimizer; running statistics are put back."""
+        before = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
+        found = outcome(self._net, self.layer, self._run, self._x)
+        for name, buffer in self.layer.named_buffers():
+            buffer.copy_(before[name])
+        return found
 
 
-def outcome(net: Net, model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+def outcome(net: Net, model: nn.Module, run: Callable[..., Any], x: Tensor) -> dict[str, Tensor]:
     """The loss as ``y``, and the first parameter's gradient, which has come through every layer."""
-    x, labels = net.batch()
-    model = copy.deepcopy(model).to(dtype)
-    loss = net.loss(model(x.to(dtype)), labels)
+    model.zero_grad(set_to_none=True)
+    loss = net.loss(run(x), net.batch()[1])
     loss.backward()  # type: ignore[no-untyped-call]
     first = next(model.parameters()).grad
+    model.zero_grad(set_to_none=True)
     return {"y": loss.detach()} | ({} if first is None else {"dweight": first})
 
 
-def nets(options: Options) -> Record:
+@lru_cache(
+    maxsize=1
+)  # the layouts of a network come one after the other, and are the same function
+def expected(network: str) -> dict[str, Tensor]:
+    """The outcome on torch's layers in float64."""
+    net = next(net for net in NETS.values() if net.network == network)
+    plain = start(net).double()
+    return outcome(net, plain, plain, net.batch()[0].double())
+
+
+def start(net: Net) -> nn.Module:
+    """The network on torch's layers, the same weights on every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return on_torch(net.build()).train()
+
+
+def nets(options: Options) -> Work:
     """Check and time a training step of every network.
 
-    Raises:  BadOption for a dtype other than float32
+    Raises:  BadOption for a dtype other than float32, UnknownName
     """
     if options.dtype != "float32":
         raise BadOption(
@@ -73,18 +99,14 @@ def nets(options: Options) -> Record:
     names = [
         n for n in NETS if options.case in n and (options.case or n in QUICK or not options.quick)
     ]
-    left_out |= {name: reason for name in names if (reason := NETS[name].missing())}
-    present = [name for name in names if name not in left_out]
     if not names:
         NETS[options.case]  # raises with the neighbours
+    left_out |= {name: reason for name in names if (reason := NETS[name].missing())}
     builders = {name: SIDES[name] for name in rivals if name in SIDES}
-    rows = [measure(name, builders, options) for name in options.progress("nets", present)]
-    return Record(
-        suite="nets",
-        machine=this_machine(),
-        options=options.told(),
-        rows=rows,
-        summary=summarize(rows),
+    return Work(
+        tasks=[name for name in names if name not in left_out],
+        measure=lambda name: measure(name, builders, options),
+        summarize=summarize,
         left_out=left_out,
     )
 
@@ -94,9 +116,7 @@ def measure(
 ) -> Row:
     """One network: checked against torch's layers in float64, then timed turn by turn."""
     net = NETS[name]
-    torch.manual_seed(0)
-    plain = on_torch(net.build()).train()
-    want = outcome(net, plain, torch.float64)
+    plain, want = start(net), expected(net.network)
     sides: dict[str, Side] = {}
     errors, refused = {}, {}
     for side, build in ({OURS: ours} | dict(builders)).items():
@@ -112,13 +132,14 @@ def measure(
         laps = turn_by_turn(sides, options.seconds * SLOWER, options.rounds)
     return Row(
         case=name,
-        operation="training step",
+        operation=TRAINING_STEP,
         network=net.network,
         shape=net.shape,
         layout=net.layout,
         dtype="float32",
         kernel=kernel_of(evenkeel.convert(plain), net.batch()[0]),
         rounds=len(laps.get(OURS, [])),
+        megabytes=prod(net.shape) * 4 / 2**20,
         sides={side: _timed(side, laps, errors[side]) for side in laps},
         refused=refused,
     )
@@ -136,9 +157,8 @@ def eager(net: Net, plain: nn.Module) -> Step:
 
 
 def compiled(net: Net, plain: nn.Module) -> Step:
-    """The same through torch.compile, for exactly this shape."""
-    torch.compiler.reset()
-    return Step(net, plain, torch.compile(plain, dynamic=False))
+    """The same through torch.compile, for exactly this shape; the optimizer as on the other sides."""
+    return Step(net, plain, whole(plain, fullgraph=False))
 
 
 SIDES: dict[str, Callable[[Net, nn.Module], Step]] = {"torch": eager, "compile": compiled}

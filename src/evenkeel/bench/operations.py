@@ -10,7 +10,7 @@ class Operation:
     """What is computed, and how many tensors of x's size it has to move at the least.
 
     ``forward_passes`` and ``backward_passes`` count reads and writes of main memory for a tensor
-    that is larger than every cache: a plain copy moves 2.
+    that is larger than every cache: a plain copy moves 2. ``in_place``: y is written into x.
     """
 
     name: str
@@ -20,6 +20,7 @@ class Operation:
     residual: bool
     forward_passes: int
     backward_passes: int
+    in_place: bool = False
 
 
 OPERATIONS: Table[Operation] = Table("operation")
@@ -36,3 +37,11 @@ OPERATIONS.add("bn_add_relu")(
 OPERATIONS.add("inference")(
     Operation("inference", "BN + ReLU, inference", False, "relu", False, 2, 0)
 )
+OPERATIONS.add("inference_in_place")(
+    Operation(
+        "inference_in_place", "BN + ReLU, inference in place", False, "relu", False, 2, 0, True
+    )
+)
+
+# What torch can do as well.
+SEPARATE = [name for name, operation in OPERATIONS.items() if not operation.in_place]

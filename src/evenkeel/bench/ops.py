@@ -3,40 +3,34 @@
 from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 
-from evenkeel.bench.cases import cases_of
+from evenkeel.bench.cases import Case, cases_of
 from evenkeel.bench.limits import Copy, MultiplyAdd
-from evenkeel.bench.machine import kernel_of, this_machine
-from evenkeel.bench.operations import OPERATIONS
+from evenkeel.bench.machine import kernel_of
+from evenkeel.bench.operations import OPERATIONS, Operation
 from evenkeel.bench.options import Options
-from evenkeel.bench.oracle import errors_of, mismatch, reference
+from evenkeel.bench.oracle import check, mismatch, part_of, reference, watched
 from evenkeel.bench.problem import Problem, problem_of
-from evenkeel.bench.record import Record, Row, Timed, summarize
 from evenkeel.bench.rivals import OURS, Rival, chosen
+from evenkeel.bench.row import Row, Timed
 from evenkeel.bench.sides import Lap, Side, evenkeel_side
+from evenkeel.bench.suite import Work
+from evenkeel.bench.summary import summarize
 from evenkeel.bench.timing import Laps, Ratio, median, ratio, seconds_of, turn_by_turn
 
 LIMITS: dict[str, Callable[[Problem], Side]] = {"copy": Copy, "multiply-add": MultiplyAdd}
 Errors = dict[str, dict[str, float]]
 
 
-def ops(options: Options) -> Record:
+def ops(options: Options) -> Work:
     """Check and time every case under every operation."""
     rivals, left_out = chosen(options.rivals, options.quick)
+
+    def row_of(task: tuple[Case, Operation]) -> Row:
+        return measure(problem_of(*task, options.torch_dtype), rivals, options)
+
     cases = cases_of(options.case, options.quick)
     tasks = [(case, operation) for case in cases for operation in OPERATIONS.values()]
-    rows = [
-        measure(problem_of(case, operation, options.torch_dtype), rivals, options)
-        for case, operation in options.progress("ops", tasks)
-        if _possible(case.shape, operation.training)
-    ]
-    return Record(
-        suite="ops",
-        machine=this_machine(),
-        options=options.told(),
-        rows=rows,
-        summary=summarize(rows),
-        left_out=left_out,
-    )
+    return Work(tasks=tasks, measure=row_of, summarize=summarize, left_out=left_out)
 
 
 def measure(problem: Problem, rivals: Mapping[str, Rival], options: Options) -> Row:
@@ -49,7 +43,7 @@ def measure(problem: Problem, rivals: Mapping[str, Rival], options: Options) -> 
     kernel = None if layer is None else kernel_of(layer, problem.x)
     laps: Laps = {}
     if OURS in sides:
-        limits = ["copy"] if problem.operation.training else list(LIMITS)
+        limits = list(LIMITS) if problem.operation.in_place else ["copy"]
         bounds: dict[str, Side] = {name: LIMITS[name](problem) for name in limits}
         laps = turn_by_turn(sides | bounds, options.seconds, options.rounds)
     case = problem.case
@@ -62,6 +56,7 @@ def measure(problem: Problem, rivals: Mapping[str, Rival], options: Options) -> 
         dtype=str(problem.x.dtype).removeprefix("torch."),
         kernel=kernel,
         rounds=len(laps.get(OURS, [])),
+        megabytes=case.megabytes(problem.x.dtype),
         sides={name: timed(name, laps, problem, errors.get(name, {})) for name in laps},
         refused=refused,
     )
@@ -71,7 +66,8 @@ def checked(
     problem: Problem, rivals: Mapping[str, Rival]
 ) -> tuple[dict[str, Side], Errors, dict[str, str]]:
     """The sides whose results are right, the errors of all, and the sides refused with a reason."""
-    want = reference(problem)
+    channels = watched(problem)
+    want = reference(part_of(problem, channels))
     sides: dict[str, Side] = {}
     errors: Errors = {}
     refused: dict[str, str] = {}
@@ -79,7 +75,7 @@ def checked(
         if isinstance(side, str):
             refused[name] = side
             continue
-        errors[name] = errors_of(side.arrays(), want)
+        errors[name] = check(problem, side.arrays(), want, channels)
         reason = mismatch(errors[name], problem.x.dtype)
         if reason:
             refused[name] = reason
@@ -121,10 +117,6 @@ def _built(problem: Problem, rivals: Mapping[str, Rival]) -> Iterator[tuple[str,
             yield name, rival.build(problem)
         except RuntimeError as error:  # a compiler that fails is a result, not the end
             yield name, f"it cannot be built: {str(error).splitlines()[0]}"
-
-
-def _possible(shape: tuple[int, ...], training: bool) -> bool:
-    return not training or shape[0] > 1
 
 
 def _part(laps: list[Lap], part: str) -> float | None:

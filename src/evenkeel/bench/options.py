@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Progress = Callable[[str, Sequence[Any]], Iterable[Any]]  # items of any kind pass through
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-SECONDS, QUICK_SECONDS = 0.4, 0.005
+SECONDS, QUICK_SECONDS = 0.4, 0.01
 ROUNDS, QUICK_ROUNDS = 2000, 5
 
 
@@ -26,8 +26,9 @@ def silent(_: str, items: Sequence[Any]) -> Iterable[Any]:
 class Options:
     """The command line's values.
 
-    ``case``: part of a case's name, "" for all. ``seconds``: how long each side of a row is timed.
-    ``rivals``: names with commas between, None for all that are installed.
+    ``case``: part of a case's name, "" for all. ``seconds``: how long a row is timed, all its sides
+    together; a few rounds at the least. ``rivals``: names with commas between, None for all that are
+    installed.
 
     Raises:  BadOption
     """

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,9 @@ Arrays = Mapping[str, Tensor]
 # A side is refused above this. Seen on a few rows: 4e-6 (float32). bfloat16 has 8 bits, and a
 # side may round to it after each of three steps: 3·2⁻⁸ = 1.2e-2.
 BUDGETS = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
+
+# Values that are checked in a problem, and the fewest channels of it.
+CHECKED, FEWEST = 1 << 20, 4
 
 
 def reference(problem: Problem) -> dict[str, Tensor]:
@@ -58,6 +63,38 @@ def _running(problem: Problem) -> dict[str, Tensor]:
     }
 
 
+def watched(problem: Problem) -> Tensor:
+    """The channels that are checked: all of a small problem, else the first, the last and some between.
+
+    A float64 definition of every channel takes longer than the timing of a large row.
+
+    >>> from evenkeel.bench.cases import CASES
+    >>> from evenkeel.bench.operations import OPERATIONS
+    >>> from evenkeel.bench.problem import problem_of
+    >>> case = CASES["resnet50-32x64x56x56-nchw"]
+    >>> watched(problem_of(case, OPERATIONS["bn"], torch.float32))
+    tensor([ 0,  7, 14, 21, 28, 35, 42, 49, 56, 63])
+    """
+    channels = problem.x.shape[1]
+    number = min(channels, max(FEWEST, CHECKED * channels // problem.x.numel()))
+    return torch.linspace(0, channels - 1, number).round().long()
+
+
+def part_of(problem: Problem, channels: Tensor) -> Problem:
+    """The problem of these channels alone: batch normalization knows no others."""
+    names = ("x", "residual", "weight", "bias", "mean", "var", "dy")
+    arrays = {name: getattr(problem, name) for name in names}
+    return replace(problem, **_of_channels(arrays, channels))
+
+
+def check(problem: Problem, arrays: Arrays, want: Arrays, channels: Tensor) -> dict[str, float]:
+    """The error of each array that a side gives, in the watched channels."""
+    for name, array in arrays.items():
+        if array.shape not in (problem.x.shape, problem.weight.shape):
+            return {name: math.inf}
+    return errors_of(_of_channels(arrays, channels), want)
+
+
 def error(got: Tensor, want: Tensor) -> float:
     """Largest absolute difference over the largest absolute reference; infinite for NaN or a shape.
 
@@ -95,3 +132,13 @@ def mismatch(errors: Mapping[str, float], dtype: torch.dtype, budget: float | No
                 f"{name} differs from the float64 definition by {value:.1e}, more than {limit:.1e}"
             )
     return ""
+
+
+def _of_channels(arrays: Mapping[str, Tensor | None], channels: Tensor) -> dict[str, Any]:
+    """Channels are the second axis of tensors, and the only one of vectors."""
+    return {
+        name: None
+        if array is None
+        else array.detach().index_select(min(array.ndim - 1, 1), channels)
+        for name, array in arrays.items()
+    }

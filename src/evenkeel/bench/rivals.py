@@ -1,7 +1,5 @@
 """Who else runs the same problems: one row each, with the reason when it cannot run here."""
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -9,6 +7,7 @@ from importlib.util import find_spec
 import torch
 
 from evenkeel.bench import xla
+from evenkeel.bench.compiler import no_compiler, whole
 from evenkeel.bench.problem import Problem
 from evenkeel.bench.sides import Inference, Side, Training, evenkeel_side, torch_layer
 from evenkeel.errors import BadOption
@@ -38,12 +37,10 @@ def eager(problem: Problem) -> Training | Inference:
 
 
 def compiled(problem: Problem) -> Training | Inference:
-    """The same through torch.compile, for exactly this shape."""
-    # Dynamo falls back to eager without a word after eight shapes of one function.
-    torch.compiler.reset()
+    """The same through torch.compile in its default mode, for exactly this shape."""
     layer = torch_layer(problem)
     kind = Training if problem.operation.training else Inference
-    return kind(problem, layer, torch.compile(layer, dynamic=False, fullgraph=True))
+    return kind(problem, layer, whole(layer))
 
 
 def in_float32(problem: Problem) -> Side:
@@ -83,22 +80,20 @@ def _here() -> str:
     return ""
 
 
-def _no_compiler() -> str:
-    named = os.environ.get("CXX")
-    found = [name for name in ([named] if named else ["g++", "clang++"]) if shutil.which(name)]
-    return "" if found else f"torch.compile needs a C++ compiler; {named or 'g++'} is not installed"
-
-
 def _package(name: str) -> Callable[[], str]:
     return lambda: "" if find_spec(name) else f"{name} is not installed"
+
+
+def _not_in_place(problem: Problem) -> str:
+    return "it has no batch normalization in place" if problem.operation.in_place else ""
 
 
 def _only_bfloat16(problem: Problem) -> str:
     return "" if problem.x.dtype == torch.bfloat16 else "runs beside bfloat16 only"
 
 
-RIVALS.add("torch")(Rival("torch eager, in-place ReLU", eager, _here))
-RIVALS.add("compile")(Rival("torch.compile of the same", compiled, _no_compiler))
+RIVALS.add("torch")(Rival("torch eager, in-place ReLU", eager, _here, _not_in_place))
+RIVALS.add("compile")(Rival("torch.compile of the same", compiled, no_compiler, _not_in_place))
 RIVALS.add("float32")(Rival("evenkeel in float32", in_float32, _here, _only_bfloat16))
 RIVALS.add("jax")(Rival("JAX, jit", xla.JaxSide, _package("jax"), xla.refuses))
 RIVALS.add("tensorflow")(

@@ -11,17 +11,20 @@ from evenkeel.bench.nets import nets
 from evenkeel.bench.ops import ops
 from evenkeel.bench.options import Options as Options
 from evenkeel.bench.record import Record, as_text
+from evenkeel.bench.suite import Work, records
 from evenkeel.bench.timing import threads
+from evenkeel.bench.traffic import traffic
 from evenkeel.errors import BadOption
 from evenkeel.tables import Table
 from evenkeel.train.files import replace_file
 
 ALL = "all"
-SUITES: Table[Callable[[Options], Record]] = Table("suite")
+SUITES: Table[Callable[[Options], Work]] = Table("suite")
 for _name, _suite in {
     "ops": ops,
     "nets": nets,
     "accuracy": accuracy,
+    "traffic": traffic,
     "memory": memory,
     "determinism": determinism,
 }.items():
@@ -33,8 +36,9 @@ def bench(
 ) -> Iterator[tuple[Record, list[Path]]]:
     """Run a suite, or every one with "all"; each comes with the files it was written to.
 
-    Files:   ``<suite>.json``, and ``<suite>-<rival>.png`` where there are ratios; in ``out``, or in
-             the next free ``runs/bench-<number>``; files of the same names are replaced
+    Files:   ``<suite>.json``, written anew after every row, and ``<suite>-<rival>.png`` where there
+             are ratios; in ``out``, or in the next free ``runs/bench-<number>``; files of the same
+             names are replaced
     Raises:  UnknownName, BadOption, BadRun when a file cannot be written
     """
     names = list(SUITES) if suite == ALL else [suite]
@@ -42,24 +46,33 @@ def bench(
     if suite == ALL and options.dtype != "float32":
         del chosen["nets"]  # measured in float32 only
     with folder_for(out) as folder:
-        for name, run in chosen.items():
+        for name, plan in chosen.items():
             with threads(options.threads):
-                record = run(options)
-            yield record, write(record, folder / name)
+                record = _run(name, plan(options), options, folder)
+            yield record, [folder / f"{name}.json", *draw(record, folder)]
 
 
-def write(record: Record, stem: Path) -> list[Path]:
-    """The JSON file, and the charts beside it."""
-    target = stem.with_suffix(".json")
-    replace_file(target, as_text(record))
-    written = [target]
-    if record.summary:
-        from evenkeel.bench.chart import charts  # matplotlib takes a second to import
+def _run(name: str, work: Work, options: Options, folder: Path) -> Record:
+    """The whole record; what there is of it is on disk after every row."""
+    target = folder / f"{name}.json"
+    try:
+        for record in records(name, work, options):
+            replace_file(target, as_text(record))
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted; the rows so far are in {target}") from stop
+    return record
 
-        for name, picture in charts(record).items():
-            written.append(target.with_name(name))
-            replace_file(written[-1], picture)
-    return written
+
+def draw(record: Record, folder: Path) -> list[Path]:
+    """The charts of a record with ratios, written."""
+    if not record.summary:
+        return []
+    from evenkeel.bench.chart import charts  # matplotlib takes a second to import
+
+    written = {folder / name: picture for name, picture in charts(record).items()}
+    for target, picture in written.items():
+        replace_file(target, picture)
+    return list(written)
 
 
 @contextmanager

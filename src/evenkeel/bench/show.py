@@ -8,14 +8,18 @@ from rich.table import Table
 from evenkeel.bench.accuracy import ErrorRow
 from evenkeel.bench.determinism import BitsRow
 from evenkeel.bench.memory import MemoryRow
-from evenkeel.bench.record import Record, Row, Summary, Timed
+from evenkeel.bench.record import Record
 from evenkeel.bench.rivals import OURS
+from evenkeel.bench.row import Row, Timed
+from evenkeel.bench.summary import Summary
 
 
 def tables_of(record: Record) -> list[Table]:
     """The rows, then geometric means where there are any."""
     tables = [TABLES[record.suite](record.rows)]
-    return [*tables, summary_table(record.summary)] if record.summary else tables
+    if not record.summary:
+        return tables
+    return [*tables, claims_table(record.summary), parts_table(record.summary)]
 
 
 def timed_table(rows: Sequence[Row]) -> Table:
@@ -31,14 +35,45 @@ def timed_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def summary_table(summaries: Sequence[Summary]) -> Table:
-    """Geometric means by operation and rival."""
-    right = ("rows", "geometric mean", "forward", "backward", "worst row", "slower rows")
-    table = _table(("operation", "rival"), right)
+def claims_table(summaries: Sequence[Summary]) -> Table:
+    """Every claim with its geometric means."""
+    right = ("rows", "slower", "geometric mean", "of fastest steps", "forward", "backward", "worst")
+    table = _table(("claim",), right)
     for one in summaries:
-        figures = (one.ratio, one.forward_ratio, one.backward_ratio, one.worst)
-        numbers = [_number(value, ".2f") for value in figures]
-        table.add_row(one.operation, one.rival, str(one.rows), *numbers, str(len(one.slower)))
+        means = (one.ratio, one.fastest, one.forward_ratio, one.backward_ratio, one.worst)
+        numbers = [_number(value, ".2f") for value in means]
+        table.add_row(one.claim, str(one.rows), str(len(one.slower)), *numbers)
+    return table
+
+
+def parts_table(summaries: Sequence[Summary]) -> Table:
+    """The same claims' geometric means by layout, network and size."""
+    parts = [{**one.by_layout, **one.by_network, **one.by_size} for one in summaries]
+    names = dict.fromkeys(name for part in parts for name in part)
+    table = _table(("claim",), tuple(names))
+    for one, part in zip(summaries, parts, strict=True):
+        table.add_row(one.claim, *[_number(part.get(name), ".2f") for name in names])
+    return table
+
+
+def traffic_table(rows: Sequence[Row]) -> Table:
+    """Times in copies of x, and the floor's share of them."""
+    right = ("copy ms", "GB/s", "forward ms", "copies", "of floor")
+    table = _table(("case", "kernel"), (*right, "backward ms", "copies", "of floor", "error"))
+    for row in rows:
+        if row.refused:
+            table.add_row(row.case, row.kernel, f"refused: {row.refused[OURS]}")
+            continue
+        ours, copy, floor = (row.sides[name] for name in (OURS, "copy", "floor"))
+        figures = [f"{copy.ms:.2f}", _number(copy.gb_per_s, ".1f")]
+        parts = [
+            (ours.forward_ms, ours.forward_copies, floor.forward_ratio),
+            (ours.backward_ms, ours.backward_copies, floor.backward_ratio),
+        ]
+        for ms, copies, share in parts:
+            figures += [_number(ms, ".2f"), _number(copies, ".2f")]
+            figures.append(_number(share.median if share else None, ".0%"))
+        table.add_row(row.case, row.kernel, *figures, f"{max(ours.errors.values()):.1e}")
     return table
 
 
@@ -77,6 +112,7 @@ TABLES: dict[str, Callable[..., Table]] = {
     "ops": timed_table,
     "nets": timed_table,
     "accuracy": error_table,
+    "traffic": traffic_table,
     "memory": memory_table,
     "determinism": bits_table,
 }

@@ -104,12 +104,24 @@ def evenkeel_side(problem: Problem) -> Training | Inference:
     load(layer, problem)
     if operation.training:
         return Training(problem, layer, lambda x, residual: layer(x, residual=residual))
-    return Inference(problem, layer.eval(), lambda x, _: in_place(layer, x))
+    layer.eval()
+    if operation.in_place:
+        return Inference(problem, layer, lambda x, _: in_place(layer, x))
+    return Inference(problem, layer, lambda x, _: layer(x))
 
 
 def in_place(layer: evenkeel.BatchNorm, x: Tensor) -> Tensor:
-    """Inference in the layer's least memory: in place, as soon as the library has a call for it."""
-    return layer(x)  # type: ignore[no-any-return]
+    """The layer's inference, written into x: no memory beyond it."""
+    return evenkeel.functional.batch_norm(
+        x,
+        layer.running_mean,
+        layer.running_var,
+        layer.weight,
+        layer.bias,
+        eps=EPS,
+        activation=layer.spec.activation,
+        out=x,
+    )
 
 
 def torch_layer(problem: Problem) -> nn.Module:

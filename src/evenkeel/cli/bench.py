@@ -1,6 +1,7 @@
 """`evenkeel bench`: measure the library on this machine."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 WIDEST = 180  # characters: more than any table has
+EVERY = 10  # seconds
 
 
 def bench(
     suite: Annotated[
         str,
-        typer.Argument(metavar="SUITE", help="ops, nets, accuracy, memory, determinism or all."),
+        typer.Argument(
+            metavar="SUITE", help="ops, nets, accuracy, traffic, memory, determinism or all."
+        ),
     ] = "ops",
     *,
     threads: Annotated[int | None, typer.Option(help="CPU threads. (default: torch's)")] = None,
@@ -45,7 +49,8 @@ def bench(
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="How long each side of a row is timed. (default: 0.4)")
+        float | None,
+        typer.Option(help="How long a row is timed, all sides together. (default: 0.4)"),
     ] = None,
 ) -> None:
     """Check results against float64, then time this library and its rivals turn by turn.
@@ -80,7 +85,7 @@ def _show(console: "Console", record: "Record", files: "list[Path]") -> int:
     """Print a suite's machine, tables, what was left out and the files; how many were refused."""
     from rich.console import Console
 
-    from evenkeel.bench.record import Row, refusals
+    from evenkeel.bench.row import Row, refusals
     from evenkeel.bench.show import tables_of
 
     machine = record.machine
@@ -90,6 +95,8 @@ def _show(console: "Console", record: "Record", files: "list[Path]") -> int:
     _say(
         console, f"load {machine.load:g} at the start, evenkeel {machine.evenkeel}, {machine.torch}"
     )
+    if machine.load > machine.cores:
+        _say(console, "others are at work on this machine: publish no figure of this run")
     # A figure broken over two lines cannot be read: a table is as wide as it has to be.
     wide = Console(width=max(console.width, WIDEST), soft_wrap=True)
     for table in tables_of(record):
@@ -105,8 +112,8 @@ def _show(console: "Console", record: "Record", files: "list[Path]") -> int:
 
 
 def _progress(title: str, items: Sequence[Any]) -> Iterable[Any]:
-    """Items one by one, with a bar on standard error where a person sees it."""
-    return _shown(title, items) if sys.stderr.isatty() else items
+    """Items one by one, with a bar on standard error for a person, else a line now and then."""
+    return _shown(title, items) if sys.stderr.isatty() else _told(title, items)
 
 
 def _shown(title: str, items: Sequence[Any]) -> Iterator[Any]:
@@ -114,6 +121,15 @@ def _shown(title: str, items: Sequence[Any]) -> Iterator[Any]:
     from rich.progress import track
 
     yield from track(items, title, console=Console(stderr=True), transient=True)
+
+
+def _told(title: str, items: Sequence[Any]) -> Iterator[Any]:
+    last = time.monotonic()
+    for number, item in enumerate(items):
+        if time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            typer.echo(f"{title}: {number} of {len(items)} rows", err=True)
+        yield item
 
 
 def _say(console: "Console", line: str) -> None:

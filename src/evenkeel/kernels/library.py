@@ -19,7 +19,7 @@ from evenkeel.errors import BadShape, NoKernel
 from evenkeel.kernels.table import Call
 from evenkeel.views import View, statistics_dtype
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 FOLDER = Path(__file__).parent
 LIBRARY, REASON = FOLDER / "libevenkeel.so", FOLDER / "native_missing.txt"
 
