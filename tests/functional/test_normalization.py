@@ -577,3 +577,34 @@ def test_out_is_refused_where_it_cannot_be() -> None:
         ek.batch_norm(x, mean, var, out=x[:2])
     with pytest.raises(BadDtype, match="out"):
         ek.batch_norm(x, mean, var, out=x.float())
+
+
+def test_the_first_call_of_a_kind_and_the_others_give_the_same_bits() -> None:
+    """The first is checked and planned, the others go to the kernel at once."""
+    x = values((7, 3, 11), 1.0, 0).float()
+    weight, bias = values((2, 3), 0.0, 1).float()
+    results = []
+    for _ in range(3):
+        mean, var = torch.zeros(3), torch.ones(3)
+        y = ek.batch_norm(x, mean, var, weight, bias, training=True, activation="silu")
+        inferred = ek.batch_norm(x, mean, var, weight, bias, activation="silu")
+        results.append((y, mean, var, inferred))
+    for again in results[1:]:
+        assert all(map(torch.equal, again, results[0]))
+
+
+def test_a_plan_takes_no_vector_that_does_not_fit_it() -> None:
+    x = values((7, 3, 11), 1.0, 0).float()
+    mean, var, weight = torch.zeros(3), torch.ones(3), torch.ones(3)
+    for _ in range(2):
+        ek.batch_norm(x, mean, var, weight, training=True)
+        with pytest.raises(BadShape, match="weight"):
+            ek.batch_norm(x, mean, var, torch.ones(2), training=True)
+        with pytest.raises(BadShape, match="running_var"):
+            ek.batch_norm(x, mean, torch.ones(4), weight)
+        with pytest.raises(BadOption, match="eps"):
+            ek.batch_norm(x, mean, var, weight, eps=-1.0)
+        with pytest.raises(BadShape, match="residual"):
+            ek.batch_norm(x, mean, var, weight, residual=x[:2])
+    double = ek.batch_norm(x, mean.double(), var.double(), weight)
+    assert_close(double, ek.batch_norm(x, mean, var, weight), 1e-6, "statistics in float64")

@@ -67,7 +67,7 @@ def statistics_move_in_inference(patch: Patch) -> None:
 
 def batch_statistics_in_inference(patch: Patch) -> None:
     def mutant(*args: Any) -> Tensor:
-        spec, x, _, _, weight, bias, residual = args
+        spec, x, _, _, weight, bias, residual, _ = args
         return steps.by_batch(spec, x, weight, bias, residual)[0]
 
     patch.setattr(batch_norm, "infer", mutant)

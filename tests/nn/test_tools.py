@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.optim.swa_utils import AveragedModel, update_bn
 
@@ -243,6 +244,23 @@ def test_compiled(row: Row) -> None:
     compiled(row.input() / 0)  # skipped without a look at its values, as on an accelerator
     for name, tensor in plain.state_dict().items():
         assert_close(model.state_dict()[name], tensor, 1e-6, name)
+
+
+@each
+def test_a_computed_weight_is_used(row: Row) -> None:
+    class Halved(nn.Module):
+        def forward(self, value: Tensor) -> Tensor:
+            return value / 2
+
+    layer, plain = row.layer(), row.layer()
+    if plain.weight is None:
+        pytest.skip("this row has no weight")
+    parametrize.register_parametrization(layer, "weight", Halved())
+    with torch.no_grad():
+        plain.weight.div_(2)
+    for training in (True, False):
+        x = row.input()
+        assert_close(layer.train(training)(x), plain.train(training)(x), 1e-6, f"{training}")
 
 
 @each

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.autograd import compiled
-from evenkeel.autograd.functions import ByRow, Moments, Normalize, Vectors, apply_train
+from evenkeel.autograd.functions import ByRow, Moments, Vectors, apply_normalize, apply_train
 from evenkeel.errors import BadOption
 from evenkeel.kernels import KERNELS, Call, Kernel, choose, library
 from evenkeel.kernels.activations import finish
@@ -25,6 +25,8 @@ __all__ = [
     "moments",
     "normalize",
     "normalize_into",
+    "normalize_planned",
+    "plan_given",
     "plan_moving",
     "recomputing",
     "train",
@@ -69,17 +71,22 @@ def train(
     return rows.back(y), mean, var
 
 
-def plan_moving(
-    call: Call,
-    vectors: Vectors,
-    running: tuple[Tensor, Tensor],
-    eps: float,
-    activation: str | None,
+def plan_moving(call: Call, running: Tensor, eps: float, activation: str | None) -> Plan | None:
+    """How to train and move running statistics like this in one call; None where no kernel can."""
+    return _plan_with("train", call, running, eps, activation)
+
+
+def plan_given(call: Call, running: Tensor, eps: float, activation: str | None) -> Plan | None:
+    """How to normalize by statistics like this in one call; None where no kernel can."""
+    return _plan_with("normalize", call, running, eps, activation)
+
+
+def _plan_with(
+    operation: str, call: Call, running: Tensor, eps: float, activation: str | None
 ) -> Plan | None:
-    """How to train and move these running statistics in one call; None where no kernel can."""
-    if call.view is None or not choose(KERNELS["train"], call).whole:
+    if call.view is None or not choose(KERNELS[operation], call).whole:
         return None
-    dtype, shape = running[0].dtype, tuple(running[0].shape)
+    dtype, shape = running.dtype, tuple(running.shape)
     if dtype not in (call.dtype, torch.float64 if call.dtype == torch.float64 else torch.float32):
         return None
     return plan_of(call, dtype, eps, activation, shape)
@@ -147,10 +154,30 @@ def normalize(
     vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
     rest = None if residual is None else library.alike(residual, x)
     if differentiated(x, weight, bias, residual):
-        y = Normalize.apply(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
+        y = apply_normalize(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
     else:
         y = native_normalize.forward(plan, x, *given, *vectors, rest)
     return y  # type: ignore[no-any-return]
+
+
+def normalize_planned(
+    plan: Plan,
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor | None:
+    """``normalize`` by a plan; None where a vector does not fit it."""
+    fits = plan.fits
+    if not (fits(weight) and fits(bias) and fits(mean) and fits(var)):
+        return None
+    if residual is not None:
+        residual = library.alike(residual, x)
+    if differentiated(x, weight, bias, residual):
+        return apply_normalize(x, weight, bias, residual, mean, var, plan)  # type: ignore[no-any-return, no-untyped-call]
+    return native_normalize.forward(plan, x, mean, var, weight, bias, residual)
 
 
 def normalize_into(

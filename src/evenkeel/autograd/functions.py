@@ -78,6 +78,7 @@ class Normalize(torch.autograd.Function):
 
 # torch's own ``apply`` asks first whether torch.func is at work, which ``Call.mode`` has answered.
 apply_train = super(torch.autograd.Function, Train).apply
+apply_normalize = super(torch.autograd.Function, Normalize).apply
 
 
 def needed(activation: str | None, y: Tensor, residual: Tensor) -> Vectors:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from evenkeel import autograd
 from evenkeel.errors import BadOption, NoStatistics, OneValuePerChannel
+from evenkeel.functional import shortcut
 from evenkeel.functional.statistics import Moments, all_finite, var_unbiased
 from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.views import (
@@ -159,46 +160,70 @@ def batch_norm(
     >>> running_mean, running_var
     (tensor([1.]), tensor([1.5000]))
     """
+    vectors = weight, bias, running_mean, running_var
+    kind = None
+    if residual is None:
+        kind = shortcut.kind_of(input, training, channel_axis, eps, activation)
+        y = shortcut.run(kind, input, *vectors, momentum, out)
+        if y is not None:
+            return y
     check_eps(eps)
     _check_out(out, training)
-    if not training:
-        if running_mean is None or running_var is None:
-            raise NoStatistics(
-                "inference needs running statistics",
-                got=f"running_mean {_given(running_mean)}, running_var {_given(running_var)}",
-                do="give both, or training=True to normalize by the batch",
-            )
-        return normalize_by(
-            input,
-            running_mean,
-            running_var,
-            weight,
-            bias,
-            eps=eps,
-            channel_axis=channel_axis,
-            activation=activation,
-            residual=residual,
-            out=out,
-        )
-    check_several(input, channel_axis)
-    _check_running(input, channel_axis, running_mean, running_var)
-    y, stats = normalize_by_batch(
+    _check_running(input, channel_axis, running_mean, running_var, training)
+    rest = eps, channel_axis, activation, residual
+    if training:
+        return _batch_norm_moving(kind, input, vectors, momentum, *rest)
+    y = normalize_by(
         input,
+        running_mean,  # type: ignore[arg-type]  # _check_running made sure
+        running_var,  # type: ignore[arg-type]
         weight,
         bias,
         eps=eps,
         channel_axis=channel_axis,
         activation=activation,
         residual=residual,
+        out=out,
     )
-    if autograd.recomputing():
-        return y
-    sane = all_finite(stats)
-    for running, batch in ((running_mean, stats.mean), (running_var, var_unbiased(stats))):
-        if running is not None:
-            new = blend(running.detach(), batch, float(momentum))
-            running.detach().copy_(torch.where(sane, new, running.detach()))
+    shortcut.learn(kind, input, running_mean)
     return y
+
+
+def _batch_norm_moving(
+    kind: shortcut.Kind | None,
+    x: Tensor,
+    vectors: tuple[Tensor | None, ...],
+    momentum: float,
+    eps: float,
+    channel_axis: Axes,
+    activation: str | None,
+    residual: Tensor | None,
+) -> Tensor:
+    """Normalize by the batch and move the running statistics; everything but x was checked."""
+    weight, bias, mean, var = vectors
+    check_several(x, channel_axis)
+    axes = axes_of(channel_axis, x.ndim)
+    _check_operands(x, axes, (weight, bias), residual, activation)
+    check_not_empty(x, axes)
+    if shortcut.learn(kind, x, mean):
+        y = shortcut.run(kind, x, weight, bias, mean, var, momentum)
+        if y is not None:  # the first call of a kind gives the bits of all others
+            return y
+    flat = autograd.flat(weight), autograd.flat(bias)
+    y, batch_mean, batch_var = autograd.train(x, *flat, eps, axes, residual, activation)
+    if not autograd.recomputing():
+        sizes = tuple(x.shape[a] for a in axes)
+        stats = Moments(batch_mean.view(sizes), batch_var.view(sizes), x.numel() // prod(sizes))
+        _move(mean, var, stats, float(momentum))
+    return y
+
+
+def _move(mean: Tensor | None, var: Tensor | None, stats: Moments, momentum: float) -> None:
+    sane = all_finite(stats)
+    for running, batch in ((mean, stats.mean), (var, var_unbiased(stats))):
+        if running is not None:
+            new = blend(running.detach(), batch, momentum)
+            running.detach().copy_(torch.where(sane, new, running.detach()))
 
 
 def normalize_by_batch(
@@ -270,8 +295,17 @@ def check_several(x: Tensor, channel_axis: Axes) -> None:
         )
 
 
-def _check_running(x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tensor | None) -> None:
+def _check_running(
+    x: Tensor, channel_axis: Axes, mean: Tensor | None, var: Tensor | None, training: bool
+) -> None:
     """Before anything moves: a failure between the two would leave one of them moved."""
+    if not training and (mean is None or var is None):
+        raise NoStatistics(
+            "inference needs running statistics",
+            got=f"running_mean {_given(mean)}, running_var {_given(var)}",
+            do="give both, or training=True to normalize by the batch",
+        )
+    check_float(x)
     sizes = tuple(x.shape[a] for a in axes_of(channel_axis, x.ndim))
     check_vector(mean, sizes, "running_mean")
     check_vector(var, sizes, "running_var")

@@ -13,7 +13,16 @@ from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.nn.steps import Known, by_batch, by_batch_moving, by_weights, infer, known_of, move
+from evenkeel.nn.steps import (
+    LEARNT,
+    Known,
+    by_batch,
+    by_batch_moving,
+    by_weights,
+    infer,
+    known_of,
+    move,
+)
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
@@ -109,7 +118,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             mean, var = self.running_mean, self.running_var
             if mean is not None and var is not None:
-                return infer(self.spec, input, mean, var, self.weight, self.bias, residual)
+                vectors = mean, var, self.weight, self.bias
+                return infer(self.spec, input, *vectors, residual, self.__dict__)
         if mask is not None and weights is not None:
             raise BadOption(
                 "mask and weights say the same thing twice",
@@ -189,13 +199,13 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _forward_at_once(self, x: Tensor, residual: Tensor | None) -> Tensor | None:
         """Normalize and move in one call of one kernel; None where that cannot be."""
-        state, parameters = self._state(), self._parameters
+        state = self._state()
         if state is None:
             return None
-        vectors = parameters["weight"], parameters["bias"]
+        vectors = self.weight, self.bias
         known = self._known
         if known is None or not known.covers(self.spec, x):
-            known = known_of(self.spec, x, vectors, state.mean, state.var)
+            known = known_of(self.spec, x, state.mean)
             self.__dict__["_known"] = known
         return None if known is None else by_batch_moving(known, x, vectors, residual, state)
 
@@ -215,7 +225,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def __getstate__(self) -> dict[str, Any]:
         """The layer without what it learnt about its last input."""
-        return {name: value for name, value in self.__dict__.items() if name != "_known"}
+        return {name: value for name, value in self.__dict__.items() if name not in LEARNT}
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         before = dict(self._buffers)
@@ -247,9 +257,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             self.register_buffer(name, exact)
 
     def _state(self) -> RunningState | None:
-        buffers = self._buffers  # not as attributes: nn.Module looks those up in three places
-        mean, var = buffers["running_mean"], buffers["running_var"]
-        batches = buffers["num_batches_tracked"]
+        mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
         if mean is None or var is None or batches is None:
             return None
         extra = tuple(getattr(self, name) for name in self.spec.running.extra)

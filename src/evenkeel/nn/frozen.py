@@ -11,7 +11,7 @@ from evenkeel.errors import BadOption, Misread, NoStatistics
 from evenkeel.nn.batch_norm import BatchNorm
 from evenkeel.nn.running import keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
-from evenkeel.nn.steps import infer
+from evenkeel.nn.steps import LEARNT, infer
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
@@ -115,9 +115,8 @@ class FrozenBatchNorm(nn.Module):
         """
         if is_traced(input):
             return recorded(self, input, residual=residual, mask=mask, weights=weights)
-        return infer(
-            self.spec, input, self.running_mean, self.running_var, self.weight, self.bias, residual
-        )
+        vectors = self.running_mean, self.running_var, self.weight, self.bias
+        return infer(self.spec, input, *vectors, residual, self.__dict__)
 
     @property
     def eps(self) -> float:
@@ -134,6 +133,10 @@ class FrozenBatchNorm(nn.Module):
         """Channels, eps, and what differs from torch."""
         channels = self.spec.channels[0] if len(self.spec.channels) == 1 else self.spec.channels
         return ", ".join(filter(None, [f"{channels}, eps={self.spec.eps}", self.spec.options()]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The layer without what it learnt about its last input."""
+        return {name: value for name, value in self.__dict__.items() if name not in LEARNT}
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         before = dict(self._buffers)
@@ -176,5 +179,5 @@ def _spec_of(layer: nn.Module) -> Spec:
 
 def _settings(layer: nn.Module) -> dict[str, Any]:
     """All of a module's attributes but its tensors and its mode."""
-    left_out = ("_parameters", "_buffers", "training", "_known", "_past")
+    left_out = ("_parameters", "_buffers", "training", "_past", *LEARNT)
     return {name: value for name, value in vars(layer).items() if name not in left_out}

@@ -2,12 +2,18 @@
 
 import warnings
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from evenkeel.autograd import Moved, plan_moving, train_moving
+from evenkeel.autograd import (
+    Moved,
+    normalize_planned,
+    plan_given,
+    plan_moving,
+    train_moving,
+)
 from evenkeel.errors import BadOption, BadShape, NonFiniteBatch, OneValuePerChannel
 from evenkeel.functional import batch_normalization, weighted_moments
 from evenkeel.functional.normalization import check_several, normalize_by, normalize_by_batch
@@ -23,6 +29,10 @@ from evenkeel.views import check_like, check_not_empty
 Vectors = tuple[Tensor | None, Tensor | None]
 
 
+# What calls keep in a layer of what they learnt about their input; no part of its state.
+LEARNT = ("_known", "_known_inference")
+
+
 def infer(
     spec: Spec,
     x: Tensor,
@@ -31,8 +41,22 @@ def infer(
     weight: Tensor | None,
     bias: Tensor | None,
     residual: Tensor | None,
+    learnt: dict[str, Any],
 ) -> Tensor:
     """Normalize by running statistics."""
+    if not torch.compiler.is_compiling():
+        known = learnt.get("_known_inference")
+        if known is None or not known.covers(spec, x):
+            spec.check_input(x)
+            plan = plan_given(Call.of(x, spec.axes(x.ndim)), mean, spec.eps, spec.activation)
+            known = None if plan is None else Known.of(spec, x, plan)
+            learnt["_known_inference"] = known
+        if known is not None:
+            if residual is not None:
+                check_like(residual, x, "residual")
+            y = normalize_planned(known.plan, x, mean, var, weight, bias, residual)
+            if y is not None:
+                return y
     spec.check_input(x)
     return normalize_by(
         x,
@@ -64,13 +88,18 @@ def by_batch(
 
 
 class Known(NamedTuple):
-    """A kind of input that a layer has trained on in one call, and how."""
+    """A kind of input that a layer has taken in one call, and how."""
 
     spec: Spec
     shape: torch.Size
     stride: tuple[int, ...]
     dtype: torch.dtype
     plan: Plan
+
+    @classmethod
+    def of(cls, spec: Spec, x: Tensor, plan: Plan) -> "Known":
+        """What is known of inputs like ``x``."""
+        return cls(spec, x.shape, x.stride(), x.dtype, plan)
 
     def covers(self, spec: Spec, x: Tensor) -> bool:
         """Whether the plan is right for ``x``: nothing about it needs to be checked again."""
@@ -85,7 +114,7 @@ class Known(NamedTuple):
         )
 
 
-def known_of(spec: Spec, x: Tensor, vectors: Vectors, mean: Tensor, var: Tensor) -> Known | None:
+def known_of(spec: Spec, x: Tensor, mean: Tensor) -> Known | None:
     """How to train on ``x`` in one call; None where no kernel can.
 
     Raises:  what the layer raises for input that it cannot take
@@ -96,8 +125,8 @@ def known_of(spec: Spec, x: Tensor, vectors: Vectors, mean: Tensor, var: Tensor)
     if type(spec.running) is not Ema:
         return None
     call = Call.of(x, spec.axes(x.ndim))
-    plan = plan_moving(call, vectors, (mean, var), spec.eps, spec.activation)
-    return None if plan is None else Known(spec, x.shape, x.stride(), x.dtype, plan)
+    plan = plan_moving(call, mean, spec.eps, spec.activation)
+    return None if plan is None else Known.of(spec, x, plan)
 
 
 def by_batch_moving(
