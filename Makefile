@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # One thread for each test process: two pools of threads on the same cores only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
+WITHOUT_NATIVE := $(addprefix tests/,autograd functional kernels nn contracts surgery)
+
 # The project's own environment must have the native kernels; a user's may do without.
 NATIVE := $(wildcard native/CMakeLists.txt native/include/* native/src/*)
 export EVENKEEL_NATIVE ?= require
@@ -21,8 +23,10 @@ export EVENKEEL_NATIVE ?= require
 train: setup
 	$(BIN)/evenkeel train
 
+# Then what has native kernels once more without them: what a user without a compiler gets.
 test: lint
 	$(PYTEST) -m "not slow"
+	EVENKEEL_NATIVE=off $(PYTEST) -m "not slow" $(WITHOUT_NATIVE)
 
 test-slow: setup
 	$(PYTEST) -m slow

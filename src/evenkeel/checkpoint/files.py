@@ -1,0 +1,117 @@
+"""The files of a checkpoint: their names, mapped reading, and writing that a kill cannot tear."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from evenkeel.errors import BadData
+
+PART = ".part"
+
+
+def index_path(prefix: str) -> Path:
+    """The index of the checkpoint ``prefix``."""
+    return Path(f"{prefix}.index")
+
+
+def shard_path(prefix: str, shard: int = 0, shards: int = 1) -> Path:
+    """One data file of the checkpoint ``prefix``."""
+    return Path(f"{prefix}.data-{shard:05d}-of-{shards:05d}")
+
+
+def part_of(path: Path) -> Path:
+    """Where a file stands while it is being written."""
+    return path.with_name(path.name + PART)
+
+
+def map_file(path: Path) -> memoryview:
+    """The bytes of a file, in memory only where they are read.
+
+    Raises:  BadData where it cannot be opened
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            # An empty file cannot be mapped. The map keeps the file after a rename over its name.
+            return memoryview(
+                mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+            )
+    except OSError as error:
+        raise BadData(
+            "a file of the checkpoint cannot be read",
+            got=error.strerror or str(error),
+            do="copy all files of the checkpoint together: .index and every .data-…",
+            at=str(path),
+        ) from error
+
+
+def missing(prefix: str) -> BadData:
+    """The error of a checkpoint that is not there, with the likely slip."""
+    slip = next((end for end in (".index", ".meta", ".data-") if end in Path(prefix).name), None)
+    do = "check the path"
+    if slip:
+        do = f"give the name without its end: {prefix[: prefix.rindex(slip)]}"
+    elif (Path(prefix) / "checkpoint").is_file():
+        do = "give latest_checkpoint(folder), which reads its file `checkpoint`"
+    elif Path(prefix).is_file():
+        do = "a checkpoint of one file is of version 1: save it again with a V2 Saver"
+    return BadData("there is no checkpoint of this name", got=f"{prefix}", do=do)
+
+
+@contextmanager
+def part_file(path: Path) -> Iterator[BinaryIO]:
+    """Write what ``path`` shall be to its part, in a folder made where it is missing; on disk
+    when this ends, not yet in place.
+
+    Raises:  BadData where it cannot be written; then there is no part
+    """
+    part = part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        discard(part)
+        raise unwritable(path, error) from error
+    except BaseException:
+        discard(part)
+        raise
+
+
+def put_in_place(path: Path) -> None:
+    """Give a part its name, in one step, and bring the name to disk.
+
+    Raises:  BadData where that cannot be done
+    """
+    try:
+        part_of(path).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> BadData:
+    """The error of a checkpoint that cannot be written."""
+    return BadData(
+        "the checkpoint cannot be written",
+        got=error.strerror or str(error),
+        do="free space or choose another folder; what was saved before is intact",
+        at=str(path),
+    )
+
+
+def discard(part: Path) -> None:
+    """Remove a part, if that can be done."""
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        return  # the first error says what is wrong

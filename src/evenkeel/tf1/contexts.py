@@ -1,0 +1,97 @@
+"""Contexts of control flow: which branch of which ``tf.cond`` a node belongs to.
+
+A node made inside a branch takes nothing from outside directly: every outside tensor goes through a
+Switch of the branch's predicate, so that the node is dead on the other branch.
+"""
+
+from typing import Any
+
+from evenkeel.tf1.build import apply
+from evenkeel.tf1.nodes import Operation, Tensor
+from evenkeel.tf1.stacks import get_default_graph
+
+
+class CondContext:
+    """One branch: its predicate, its pivot (what its nodes wait for), what came in from outside."""
+
+    def __init__(self, pred: Tensor, pivot: Tensor, branch: int) -> None:
+        self.pred, self.pivot, self.branch = pred, pivot, branch
+        self.outer_context = get_default_graph()._get_control_flow_context()
+        self.name = get_default_graph().unique_name("cond_text")
+        self._values: set[str] = {pred.name, pivot.name}
+        self._external: dict[str, Tensor] = {pred.name: pred, pivot.name: pivot}
+
+    def __enter__(self) -> "CondContext":
+        self._before = get_default_graph()._get_control_flow_context()
+        get_default_graph()._set_control_flow_context(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        get_default_graph()._set_control_flow_context(self._before)
+
+    Enter, Exit = __enter__, __exit__
+
+    def AddName(self, name: str) -> None:  # noqa: N802  # TensorFlow's name
+        """Note a tensor as inside."""
+        self._values.add(name)
+
+    def AddValue(self, value: Tensor) -> Tensor:  # noqa: N802  # TensorFlow's name
+        """The tensor inside that stands for ``value``: itself, or its side of a Switch."""
+        if value.name in self._values:
+            return self._external.get(value.name, value)
+        self._values.add(value.name)
+        result = value
+        if self.outer_context is not None:
+            result = self.outer_context.AddValue(value)
+            self._values.add(result.name)
+            self._external[result.name] = result
+        graph = value.graph
+        with graph.control_dependencies(None):
+            result = switch_of(result, self.pred)[self.branch]
+        graph.prevent_fetching(result.op)
+        graph.prevent_feeding(result.op)
+        result.op._set_control_flow_context(self)
+        context = self
+        while context is not None:
+            context._values.add(result.name)
+            context = context.outer_context
+        self._external[value.name] = result
+        return result
+
+    def AddOp(self, op: Operation) -> None:  # noqa: N802  # TensorFlow's name
+        """Bring a new node inside: its inputs through Switches, or the pivot as what it waits for."""
+        if op.inputs:
+            for index, tensor in enumerate(list(op.inputs)):
+                inside = self.AddValue(tensor)
+                if inside is not tensor:
+                    op._update_input(index, inside)
+            self._drop_outside(op)
+        else:
+            self._drop_outside(op)
+            if not any(self._holds(c) for c in op.control_inputs):
+                op._add_control_input(self.pivot.op)
+        names = [t.name for t in op.outputs]
+        context: Any = self
+        while context is not None:
+            context._values.update(names)
+            context = context.outer_context
+        op.graph.prevent_fetching(op)
+
+    def _drop_outside(self, op: Operation) -> None:
+        kept = [c for c in op.control_inputs if self._holds(c)]
+        if len(kept) != len(op.control_inputs):
+            op.control_inputs = kept
+
+    def _holds(self, op: Operation) -> bool:
+        context = op._get_control_flow_context()
+        while context is not None and context is not self:
+            context = context.outer_context
+        return context is self
+
+
+def switch_of(data: Tensor, pred: Tensor, name: str | None = None) -> list[Tensor]:
+    """(false side, true side) of a Switch; of a reference, where it is a variable."""
+    graph = data.graph
+    with graph.colocate_with(data.op, ignore_existing=True):
+        kind = "RefSwitch" if data.dtype.is_ref else "Switch"
+        return apply(kind, data, pred, name=name or "Switch")  # type: ignore[no-any-return]

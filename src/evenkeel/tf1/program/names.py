@@ -1,0 +1,102 @@
+"""Which module of TensorFlow is what in the dialect: one table of names, nothing imported.
+
+A value names attributes of ``tf``, looked through in this order; "" is ``tf`` itself. A module that is
+not in the table is the attribute of ``tf`` under its own name, if there is one.
+"""
+
+TF = ("",)
+_PYTHON = {
+    "client.session": TF,
+    "client.device_lib": ("program.devices",),
+    "framework": TF,
+    "framework.constant_op": TF,
+    "framework.dtypes": ("", "dtypes"),
+    "framework.errors": ("errors",),
+    "framework.errors_impl": ("errors",),
+    "framework.graph_util": ("graph_util",),
+    "framework.importer": TF,
+    "framework.ops": TF,
+    "framework.random_seed": TF,
+    "framework.tensor_shape": ("", "shapes"),
+    "framework.tensor_util": ("", "fold"),
+    "layers.base": ("layers",),
+    "layers.convolutional": ("layers",),
+    "layers.core": ("layers",),
+    "layers.layers": ("layers",),
+    "layers.normalization": ("layers",),
+    "layers.pooling": ("layers",),
+    "ops.array_ops": TF,
+    "ops.check_ops": TF,
+    "ops.clip_ops": TF,
+    "ops.control_flow_ops": TF,
+    "ops.functional_ops": TF,
+    "ops.gradients": TF,
+    "ops.gradients_impl": TF,
+    "ops.image_ops": ("image",),
+    "ops.image_ops_impl": ("image",),
+    "ops.init_ops": ("", "initializers"),
+    "ops.linalg_ops": ("", "linalg"),
+    "ops.logging_ops": TF,
+    "ops.losses.losses": ("losses",),
+    "ops.losses.losses_impl": ("losses",),
+    "ops.losses.util": ("losses",),
+    "ops.math_ops": ("", "math"),
+    "ops.metrics": ("metrics",),
+    "ops.metrics_impl": ("metrics",),
+    "ops.nn": ("nn",),
+    "ops.nn_impl": ("nn",),
+    "ops.nn_ops": ("nn",),
+    "ops.partitioned_variables": TF,
+    "ops.random_ops": ("", "random"),
+    "ops.resource_variable_ops": TF,
+    "ops.script_ops": TF,
+    "ops.standard_ops": ("", "nn"),
+    "ops.state_ops": TF,
+    "ops.template": TF,
+    "ops.variable_scope": TF,
+    "ops.variables": TF,
+    "platform.app": ("app",),
+    "platform.flags": ("flags",),
+    "platform.gfile": ("gfile",),
+    "platform.tf_logging": ("logging",),
+    "summary.summary": ("summary",),
+    "training.checkpoint_management": ("train",),
+    "training.learning_rate_decay": ("train",),
+    "training.moving_averages": ("train.moving_averages", "train"),
+    "training.optimizer": ("train",),
+    "training.saver": ("train",),
+    "training.slot_creator": ("train.slot_creator", "train"),
+    "training.training": ("train",),
+    "training.training_util": ("train",),
+    "util.nest": ("nest",),
+}
+_OPTIMIZERS = ("adadelta", "adagrad", "adam", "ftrl", "gradient_descent", "momentum", "rmsprop")
+_LAYERS = ("initializers", "layers", "optimizers", "regularizers", "summaries", "utils")
+_FRAMEWORK = ("arg_scope", "ops", "variables")
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "tensorflow": TF,
+    "tensorflow.compat": ("compat",),
+    "tensorflow.compat.v1": TF,
+    "tensorflow.contrib.framework.python.framework": ("contrib.framework",),
+    "tensorflow.contrib.layers.python": ("contrib.layers",),
+    "tensorflow.contrib.layers.python.layers": ("contrib.layers",),
+    "tensorflow.contrib.learn.datasets.mnist": ("datasets.mnist",),
+    "tensorflow.contrib.learn.python.learn.datasets.base": ("datasets",),
+    "tensorflow.contrib.learn.python.learn.datasets.mnist": ("datasets.mnist",),
+    "tensorflow.contrib.slim.python.slim": ("contrib.slim",),
+    "tensorflow.contrib.slim.python.slim.learning": ("contrib.slim.learning",),
+    "tensorflow.examples.tutorials.mnist.input_data": ("datasets.mnist",),
+    "tensorflow.python": TF,
+    "tensorflow.python.keras.datasets": ("keras.datasets",),
+    "tensorflow.python.keras.datasets.mnist": ("keras.datasets.mnist",),
+    "tensorflow.python.keras.datasets.fashion_mnist": ("keras.datasets.fashion_mnist",),
+    **{f"tensorflow.python.{name}": found for name, found in _PYTHON.items()},
+    **{f"tensorflow.python.training.{name}": ("train",) for name in _OPTIMIZERS},
+    **{f"tensorflow.contrib.layers.python.layers.{n}": ("contrib.layers",) for n in _LAYERS},
+    **{f"tensorflow.contrib.framework.python.ops.{n}": ("contrib.framework",) for n in _FRAMEWORK},
+}
+# Packages that only lead to a module above: tensorflow.examples, tensorflow.python.ops …
+PACKAGES = {
+    name.rsplit(".", cut)[0] for name in MODULES for cut in range(1, name.count(".") + 1)
+} - {*MODULES}

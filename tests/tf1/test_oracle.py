@@ -1,0 +1,85 @@
+"""Small programs, node for node and value for value as real TensorFlow 1.15.5 recorded them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import evenkeel.tf1 as tf
+from tf1 import graphs, oracle, snippet
+
+CASES = sorted(p.stem for p in oracle.CASES.glob("*.txt"))
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def ours(case: str) -> dict[str, Any]:
+    """What the dialect says of a case, through JSON as TensorFlow's answer went."""
+    text = (oracle.CASES / f"{case}.txt").read_text()
+    answer: dict[str, Any] = json.loads(json.dumps(snippet.run(tf, text)))
+    return answer
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, dict[str, Any]]:
+    return {case: ours(case) for case in CASES}
+
+
+@every_case
+def test_the_graph_is_tensorflows(case: str, answers: dict[str, Any]) -> None:
+    expected = oracle.recorded(case)["operations"]
+    by_name = {row["name"]: row for row in answers[case]["operations"]}
+    assert [r for r in expected if by_name.get(r["name"]) != r] == []
+    assert [r["name"] for r in answers[case]["operations"]] == [r["name"] for r in expected]
+
+
+def close(found: Any, expected: Any) -> bool:
+    """Equal types and shapes, values within rounding; NaN equals nothing but NaN."""
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(close, found, expected))
+    if not isinstance(expected, dict) or "text" in expected:
+        return bool(found == expected)
+    same = (found["dtype"], found["shape"]) == (expected["dtype"], expected["shape"])
+    return same and np.allclose(
+        found["values"], expected["values"], rtol=1e-6, atol=1e-6, equal_nan=True
+    )
+
+
+@every_case
+def test_the_values_are_tensorflows(case: str, answers: dict[str, Any]) -> None:
+    expected = oracle.recorded(case)["values"]
+    found = answers[case]["values"]
+    assert [k for k, v in expected.items() if not close(found[k], v)] == []
+
+
+@every_case
+def test_the_refusals_are_tensorflows(case: str, answers: dict[str, Any]) -> None:
+    expected = oracle.recorded(case)["fails"]
+    found = answers[case]["fails"]
+    assert {k: found[k][0] for k in expected} == {k: v[0] for k, v in expected.items()}
+
+
+def test_a_difference_is_seen() -> None:
+    one = {"dtype": "float32", "shape": [1], "values": [1.0]}
+    assert close(one, one)
+    assert not close(one | {"values": [1.1]}, one)
+    assert not close(one | {"dtype": "float64"}, one)
+    assert not close(one | {"values": [float("nan")]}, one)
+
+
+def test_a_node_that_differs_is_seen() -> None:
+    with tf.Graph().as_default() as graph:
+        tf.add(tf.constant(1.0), 2.0)
+    rows = snippet.described(graph)
+    assert graphs.differences(graph, rows) == []
+    assert graphs.differences(graph, rows[:-1])
+    assert graphs.differences(graph, rows[::-1])
+    assert graphs.differences(graph, [rows[0] | {"dtypes": ["int32"]}, *rows[1:]])
+
+
+@pytest.mark.slow
+@every_case
+def test_the_recording_is_what_tensorflow_says(case: str, shared: Path) -> None:
+    now = oracle.ask(shared / "oracle" / "tf115.sh", oracle.CASES / f"{case}.txt")
+    assert now["operations"] == oracle.recorded(case)["operations"]
