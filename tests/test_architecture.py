@@ -37,6 +37,7 @@ HEAVY = (
     "safetensors",
     "tensorboard",
     "transformers",
+    "torch._dynamo",
 )
 BANNED_NAMES = ("utils", "helpers", "common", "misc")
 
@@ -99,9 +100,11 @@ def test_no_module_is_a_drawer() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    code = "import evenkeel, sys; print(' '.join(m for m in sys.modules if '.' not in m))"
+    code = "import evenkeel, sys; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "torch" in loaded
     assert not set(HEAVY) & set(loaded)
-    assert "evenkeel.train" not in loaded
+    assert not {"evenkeel.train", "evenkeel.bench", "evenkeel.tf1", "evenkeel.checkpoint"} & set(
+        loaded
+    )

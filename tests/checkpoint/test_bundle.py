@@ -146,19 +146,22 @@ def test_a_cut_file_is_found_wherever_it_is_cut(recorded: Path) -> None:
         bundle["text"]
 
 
-GOOD = Entry(1, (2, 3), 0, 0, 24, masked(bytes(24)))
+# The checksum fits wherever there is something to sum, so that only the lie itself is wrong.
+CRC = masked(bytes(24))
+GOOD = Entry(1, (2, 3), 0, 0, 24, CRC)
 LIES = {
-    "past the end": Entry(1, (2, 3), 0, 8, 24, 0),
-    "far past the end": Entry(1, (2, 3), 0, 2**63, 24, 0),
-    "size of another shape": Entry(1, (2, 4), 0, 0, 24, 0),
-    "a product past 64 bits": Entry(1, (2**40, 2**40), 0, 0, 24, 0),
-    "nothing, hugely": Entry(1, (2**62, 0, 2**62), 0, 0, 24, 0),
-    "rank 33": Entry(1, (1,) * 33, 0, 0, 4, 0),
-    "a shard that is not": Entry(1, (2, 3), 1, 0, 24, 0),
-    "no such dtype": Entry(77, (2, 3), 0, 0, 24, 0),
-    "a resource": Entry(20, (2, 3), 0, 0, 24, 0),
-    "more strings than bytes": Entry(7, (2**40,), 0, 0, 24, 0),
-    "strings past the end": Entry(7, (2,), 0, 0, 24, 0),
+    "past the end": Entry(1, (2, 3), 0, 8, 24, masked(bytes(16))),
+    "far past the end": Entry(1, (2, 3), 0, 2**63, 24, masked(b"")),
+    "size of another shape": Entry(1, (2, 4), 0, 0, 24, CRC),
+    "a product past 64 bits": Entry(1, (2**40, 2**40), 0, 0, 24, CRC),
+    "nothing, hugely": Entry(1, (2**62, 0, 2**62), 0, 0, 0, masked(b"")),
+    "nothing, hugely, of strings": Entry(7, (2**62, 0, 2**62), 0, 0, 4, 0),
+    "rank 33": Entry(1, (1,) * 33, 0, 0, 4, masked(bytes(4))),
+    "a shard that is not": Entry(1, (2, 3), 1, 0, 24, CRC),
+    "no such dtype": Entry(77, (2, 3), 0, 0, 24, CRC),
+    "a resource": Entry(20, (2, 3), 0, 0, 24, CRC),
+    "more strings than bytes": Entry(7, (2**40,), 0, 0, 24, CRC),
+    "strings past the end": Entry(7, (2,), 0, 0, 24, CRC),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evenkeel.checkpoint import latest_checkpoint, read_state, write_bundle, write_state
@@ -66,6 +66,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
 
 
 @settings(max_examples=20)
+@example("\x011")  # an octal escape before a digit
 @given(st.text(min_size=1, alphabet=st.characters(codec="utf-8", exclude_characters="\x00")))
 def test_any_name_comes_back(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp("names")

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from evenkeel.checkpoint import Bundle, write_bundle
+from evenkeel.checkpoint import Bundle, write_bundle, writer
 from evenkeel.checkpoint.entries import CODES
+from evenkeel.checkpoint.files import put_in_place
 from evenkeel.errors import BadData, BadDtype, DuplicateRow
 
 Tensors = dict[str, NDArray[Any]]
@@ -104,6 +105,21 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         write_bundle(tmp_path / "file" / "a", {"x": np.ones(1)})
 
 
+def test_a_reader_between_the_renames_sees_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix, seen = tmp_path / "a", []
+    write_bundle(prefix, {"x": np.zeros(3)})
+
+    def place_and_read(path: Path) -> None:
+        put_in_place(path)
+        seen.append(Bundle(prefix)["x"].tolist())
+
+    monkeypatch.setattr(writer, "put_in_place", place_and_read)
+    write_bundle(prefix, {"x": np.ones(2)})
+    assert seen == [[1, 1], [1, 1]]
+
+
 KILL = """
 import os, sys
 import numpy as np
@@ -144,10 +160,11 @@ while True:
     found = state()
     assert found in (was, is_), found
     seen.append("new" if found == is_ else "old")
-    if moment % 2:
-        assert killed_at(1) or True  # killed again while saving again
-        assert state() in (was, is_)
+    write_bundle(prefix, old)
+    killed_at(moment), killed_at(0)  # and again, before anybody looked
+    assert state() in (was, is_)
     if not killed:
+        write_bundle(prefix, new)
         break
     moment += 1
 print(" ".join(seen))

@@ -84,14 +84,18 @@ def _by_operator(x: Tensor) -> bool:
     return x.device.type == "cpu" and not exporting and not _transformed() and _present()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _present() -> bool:
     return not library.why_missing()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _transformed() -> bool:
     return bool(torch._C._are_functorch_transforms_active())
+
+
+# What torch.compiler.assume_constant_result does; calling it costs a second, in which it imports the
+# whole compiler.
+for _function in (_present, _transformed):
+    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _train(

@@ -23,7 +23,7 @@ from evenkeel.errors import BadData
 
 VERSION = 1  # kTensorBundleVersion
 STRING, BFLOAT16 = 7, 14
-MAX_RANK = 32  # numpy 1's limit
+MAX_RANK, MAX_VALUES = 32, 2**58  # numpy 1's limits, for values of up to 16 bytes
 # DataType of TensorFlow, and the NumPy type that holds its values.
 DTYPES = {
     1: "float32",
@@ -151,6 +151,7 @@ def _read_shape(message: memoryview) -> tuple[int, ...]:
             sizes.append(integer(dict(fields(octets(value))).get(1, 0)))
     if any(size >> 63 for size in sizes):  # int64, negative
         raise cut(f"a negative size, {[s - (s >> 63 << 64) for s in sizes]}")
-    if len(sizes) > MAX_RANK:
-        raise cut(f"a tensor of rank {len(sizes)}")
+    # NumPy refuses such arrays even where a size of 0 leaves nothing in them.
+    if len(sizes) > MAX_RANK or prod(size or 1 for size in sizes) >= MAX_VALUES:
+        raise cut(f"a tensor of shape {sizes}")
     return tuple(sizes)

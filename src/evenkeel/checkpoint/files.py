@@ -89,7 +89,12 @@ def put_in_place(path: Path) -> None:
     Raises:  BadData where that cannot be done
     """
     try:
-        part_of(path).replace(path)
+        try:
+            part_of(path).replace(path)
+        except FileNotFoundError:
+            # A reader that came between the two renames of a checkpoint has done the second.
+            if not path.is_file():
+                raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -5,13 +5,13 @@ Heavy modules are imported inside the functions that need them, so that ``--help
 
 import typer
 
-from evenkeel.cli import bench, evaluate, info, recipes, train
+from evenkeel.cli import bench, evaluate, info, recipes, run, train
 from evenkeel.cli.guard import guarded
 from evenkeel.version import __version__
 
 app = typer.Typer(
     name="evenkeel",
-    help="Batch normalization for PyTorch: train the networks of the literature and check them.",
+    help="Batch normalization for PyTorch: train and check networks, run TensorFlow 1 programs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 for _command in (train.train, evaluate.evaluate, recipes.recipes, bench.bench, info.info):
     app.command()(guarded(_command))
+app.command(context_settings=run.SETTINGS)(guarded(run.run))
 
 
 def main() -> None:

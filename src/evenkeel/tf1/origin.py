@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 _HERE = str(Path(__file__).parent)
-_SKIP = ("contextlib.py", "functools.py", "<frozen")
+_SKIP = ("contextlib.py", "functools.py")
 
 
 def origin() -> str:
@@ -12,7 +12,7 @@ def origin() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_HERE) and not file.endswith(_SKIP):
+        if not file.startswith((_HERE, "<frozen")) and not file.endswith(_SKIP):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
     return ""

@@ -16,6 +16,8 @@ from evenkeel.tf1.state import State
 from evenkeel.tf1.values import to_numpy
 
 _device: list[str] = ["cpu"]
+# Told of each new kind of run: the graph, and the operations that it executes.
+observers: list[Callable[[Graph, frozenset[Operation]], None]] = []
 
 
 def set_device(device: str) -> None:
@@ -80,6 +82,8 @@ class BaseSession:
         tensors = [t for t, _ in fed_tensors(self.graph, feeds)]
         program = lower(self.graph, handler.elements, tensors, self.state)
         self.executed |= program.executed
+        for observe in observers:
+            observe(self.graph, program.executed)
         call = _Call([feeder(t, self.state.device) for t in tensors], program, handler)
         plain = not any(isinstance(k, list | tuple | dict) or hasattr(k, "values") for k in feeds)
         if plain and len(tensors) == len(feeds):

@@ -75,7 +75,9 @@ def _lack(file: str, use: Use) -> Lack | None:
     name = shown(part)
     # The whole name says best what was wanted.
     instead = equivalent(shown(use.name)) or equivalent(name)
-    return Lack(file, use.line, shown(use.name), tuple(nearest(name, known)), instead)
+    # A whole namespace that is not here has no neighbours worth a word.
+    near = tuple(nearest(name, known)) if part == use.name else ()
+    return Lack(file, use.line, shown(use.name), near, instead)
 
 
 def _first_missing(dotted: str) -> tuple[str, list[str]] | None:

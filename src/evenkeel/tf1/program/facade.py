@@ -63,11 +63,13 @@ class Facade(ModuleType):
 
     def find(self, name: str) -> Any:
         """A name of this module, or the mark of absence."""
-        for owner in filter(None, map(source, _sources(self.__name__))):
-            found = attribute(owner, name)
-            if not is_absent(found):
-                return found
         full = f"{self.__name__}.{name}"
+        # TensorFlow's own modules first: tensorflow.python.ops is none of the dialect's insides.
+        if full not in MODULES and full not in PACKAGES:
+            for owner in filter(None, map(source, _sources(self.__name__))):
+                found = attribute(owner, name)
+                if not is_absent(found):
+                    return found
         if not exists(full):
             return _ABSENT
         imported = sys.modules.get(self.__name__) is self  # else the run that imported this is over

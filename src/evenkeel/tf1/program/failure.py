@@ -5,6 +5,8 @@ import re
 import sys
 import traceback
 
+from evenkeel.tf1.catalogue import MissingSymbol
+from evenkeel.tf1.program.equivalents import equivalent
 from evenkeel.tf1.program.libraries import is_program
 
 DEBUG = "EVENKEEL_DEBUG"
@@ -33,7 +35,16 @@ def text_of(error: BaseException) -> str:
     whole = traceback.TracebackException.from_exception(error)
     if not os.environ.get(DEBUG):
         _cut(whole)
-    return "".join(whole.format())
+    return "".join(whole.format()) + _advice(error)
+
+
+def _advice(error: BaseException) -> str:
+    """What to write for a name that a namespace of the dialect missed without knowing that."""
+    name = re.search(r"^  got: (tf\.[\w.]+)$", str(error), re.MULTILINE)
+    if not isinstance(error, MissingSymbol) or name is None:
+        return ""
+    found = equivalent(name[1])
+    return f"       {found}\n" if found and found not in str(error) else ""
 
 
 def is_python_2(error: SyntaxError) -> bool:

@@ -8,11 +8,7 @@ _shown: set[str] = set()
 
 
 def notice(key: str, text: str) -> None:
-    """Show ``text`` unless one under this key was shown in this run.
-
-    >>> with once(), fresh("example"):
-    ...     notice("example", "shown on standard error, once")
-    """
+    """Show ``text`` unless one under this key was shown in this run."""
     if key not in _shown:
         _shown.add(key)
         sys.stderr.write(f"evenkeel: {text}\n")

@@ -1,6 +1,7 @@
 """Names that NumPy had in TensorFlow 1's days and has no more, for the program under run alone."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,13 +62,17 @@ def old_names() -> Iterator[None]:
     own = vars(np)["__getattr__"]
 
     def look_up(name: str) -> Any:
-        try:
+        frame = sys._getframe(1)
+        file = frame.f_code.co_filename
+        if name not in _NAMES or not is_program(file):
             return own(name)
+        try:
+            with warnings.catch_warnings():
+                # NumPy says of some of these names what they may mean one day.
+                warnings.simplefilter("ignore", FutureWarning)
+                return own(name)
         except AttributeError:
-            frame = sys._getframe(1)
-            if name not in _NAMES or not is_program(frame.f_code.co_filename):
-                raise
-            line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            line = f"{Path(file).name}:{frame.f_lineno}"
             notice("numpy", f"{line}: np.{name} is gone from NumPy; provided for this run")
             return _NAMES[name]()
 

@@ -39,9 +39,9 @@ class Names:
 def uses(tree: ast.Module) -> list[Use]:
     """Every name of TensorFlow in a program, once a line, in order.
 
-    >>> tree = ast.parse("import tensorflow as tf; slim = tf.contrib.slim; slim.conv2d(tf.zeros([1]))")
-    >>> [use.name for use in uses(tree)]
-    ['tensorflow', 'tensorflow.contrib.slim', 'tensorflow.contrib.slim.conv2d', 'tensorflow.zeros']
+    >>> program = ["import tensorflow as tf", "slim = tf.contrib.slim", "slim.conv2d(tf.zeros([1]))"]
+    >>> [use.name for use in uses(ast.parse(chr(10).join(program)))][1:]
+    ['tensorflow.contrib.slim', 'tensorflow.contrib.slim.conv2d', 'tensorflow.zeros']
     """
     names, found = _names(tree), []
     for node in _unguarded(tree):
@@ -86,7 +86,7 @@ def _names(tree: ast.Module) -> Names:
         if isinstance(node, ast.Import | ast.ImportFrom):
             _bind_import(node, names)
         names.others |= _bound(node)
-    while any([_bind_alias(node, names) for node in assigned]):
+    while sum(_bind_alias(node, names) for node in assigned):
         pass  # an alias of an alias may stand before it in the walk
     for node in assigned:
         if not names.path(node.value):

@@ -7,13 +7,12 @@ that was trained, is told with the line that made it.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from weakref import WeakKeyDictionary
 
+from evenkeel.tf1 import session
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.keys import GraphKeys
 from evenkeel.tf1.nodes import Operation
-from evenkeel.tf1.session import BaseSession
 
 _APPLY = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _CHANGE = ("AssignSub", "AssignAdd", "AssignSubVariableOp", "AssignAddVariableOp")
@@ -28,7 +27,7 @@ class _Seen:
     executed: set[str] = field(default_factory=set)
     trained: bool = False
 
-    def note(self, graph: Graph, executed: set[Operation]) -> None:
+    def note(self, graph: Graph, executed: frozenset[Operation]) -> None:
         found = [
             getattr(update, "op", update) for update in graph.get_collection(GraphKeys.UPDATE_OPS)
         ]
@@ -47,7 +46,7 @@ class Watch:
         self._seen: list[_Seen] = []
         self._by_graph: WeakKeyDictionary[Graph, _Seen] = WeakKeyDictionary()
 
-    def note(self, graph: Graph, executed: set[Operation]) -> None:
+    def note(self, graph: Graph, executed: frozenset[Operation]) -> None:
         """Remember what a session executed in a graph."""
         if graph not in self._by_graph:
             self._seen.append(_Seen())
@@ -77,18 +76,12 @@ class Watch:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Inside, what every session plans to execute is noted."""
-    watch, plan = Watch(), BaseSession._plan
-
-    def noted(self: BaseSession, fetches: Any, feeds: Any) -> Any:
-        call = plan(self, fetches, feeds)
-        watch.note(self.graph, self.executed)
-        return call
-
-    BaseSession._plan = noted  # type: ignore[method-assign]  # taken back below
+    watch = Watch()
+    session.observers.append(watch.note)
     try:
         yield watch
     finally:
-        BaseSession._plan = plan  # type: ignore[method-assign]
+        session.observers.remove(watch.note)
 
 
 def _trains(op: Operation, trainable: set[str]) -> bool:
