@@ -81,7 +81,7 @@ EK_LANEWISE(erf)
 
 template <class A>
 inline Vec<A> relu(Vec<A> t) {
-    return t < A(0) ? Vec<A>{} : t;  // NaN stays
+    return larger(Vec<A>{}, t);  // NaN and -0 stay
 }
 template <class A>
 inline Vec<A> leaky(Vec<A> t) {

@@ -50,7 +50,7 @@ struct Backward {
     static constexpr int COEFS = 5;
     Terms gradient;
     T *dx, *dresidual;
-    bool frozen, stream;
+    bool frozen, stream, near;
 
     int64_t to_alignment(int64_t at) const {
         return elements_to_alignment((dx ? dx : dresidual) + at);
@@ -73,13 +73,16 @@ struct BackwardChannels {
     const ek_backward_args &a;
     const Grid &grid;
     Partials partials;
-    Coefs<A> coefs;
+    Coefs<A> coefs, spread;  // to apply, to reduce by
+
+    bool sums_wanted() const { return a.dweight || a.dbias || (a.dx && !a.frozen); }
 
     EK_APART void prepare(Batch batch) const {
         Statistics<A> s;
         s.read(batch, grid.channels, a.mean, a.rstd, a.low);
-        auto parameters = (Dtype)a.call.param_dtype;
-        set_normalization(coefs, grid, batch, s, a.weight, a.bias, parameters);
+        s.weigh(batch, a.weight, a.bias, (Dtype)a.call.param_dtype);
+        set_normalization(coefs, grid, batch, s);
+        if (sums_wanted() && spread.base != coefs.base) set_normalization(spread, grid, batch, s);
     }
 
     EK_APART void finish(Batch batch) const {
@@ -125,15 +128,13 @@ template <class T, class Map>
 struct BackwardJob : BackwardChannels<Compute<T>> {  // a job; see tiles.h
     using A = Compute<T>;
     using Channels = BackwardChannels<A>;
-    using Channels::a, Channels::grid, Channels::partials, Channels::coefs;
+    using Channels::a, Channels::grid, Channels::partials, Channels::coefs, Channels::spread;
     const Map &map;
-
-    bool sums_wanted() const { return a.dweight || a.dbias || (a.dx && !a.frozen); }
 
     static constexpr bool PREPARES = true;
     void reduce(int64_t g, int64_t p) const {
         int64_t first = g * grid.group;
-        Coefs<A> own{&coefs.at(0, first), coefs.stride};
+        Coefs<A> own{&spread.at(0, first), spread.stride, spread.spread};
         reduce_tile(map.gradient, grid, own, g, p, grid.piece, partials.sums(p, grid.first_channel(g)));
     }
 
@@ -152,9 +153,11 @@ void backward_by(const ek_backward_args &a, const Grid &grid, void *workspace) {
     stream = stream && worth_streaming(grid, dx ? dx : dresidual);
     Terms terms{(const T *)a.dy, (const T *)a.x, (const T *)a.y, (const T *)a.residual,
                 a.call.activation};
-    Map map{terms, dx, dresidual, a.frozen != 0, stream};
+    Map map{terms, dx, dresidual, a.frozen != 0, stream, grid.size() <= NEAR};
     Workspace work(workspace);
-    BackwardJob<T, Map> job{{a, grid, work.partials(grid), work.coefs<Compute<T>>(grid)}, map};
+    using A = Compute<T>;
+    BackwardJob<T, Map> job{
+        {a, grid, work.partials(grid), work.coefs<A>(grid), work.spread<A>(grid)}, map};
     if (job.sums_wanted()) return run(grid, a.call.num_threads, job);
     each_batch(0, grid.channels, [&](Batch batch) { job.prepare(batch); });
     if (a.dx || a.dresidual) apply_all<T>(map, grid, job.coefs, a.call.num_threads);

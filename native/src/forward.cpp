@@ -17,7 +17,7 @@ struct Forward {
     const T *x, *residual;
     T *y;
     int activation;
-    bool stream;
+    bool stream, near;
 
     int64_t to_alignment(int64_t at) const {
         return elements_to_alignment(y + at);
@@ -38,19 +38,20 @@ void with_forward(const Args &a, const Grid &grid, Fn fn) {
     auto x = (const T *)a.x, residual = (const T *)a.residual;
     auto y = (T *)a.y;
     bool stream = worth_streaming(grid, y) && y != x && y != residual;
+    bool near = grid.size() <= (y == x ? NEAR : NEAR_COPIED);
     int activation = a.call.activation;
     if (activation == EK_NONE && !residual)
-        fn(Forward<T, EK_NONE, false>{x, residual, y, activation, stream});
+        fn(Forward<T, EK_NONE, false>{x, residual, y, activation, stream, near});
     else if (activation == EK_NONE)
-        fn(Forward<T, EK_NONE, true>{x, residual, y, activation, stream});
+        fn(Forward<T, EK_NONE, true>{x, residual, y, activation, stream, near});
     else if (activation == EK_RELU && !residual)
-        fn(Forward<T, EK_RELU, false>{x, residual, y, activation, stream});
+        fn(Forward<T, EK_RELU, false>{x, residual, y, activation, stream, near});
     else if (activation == EK_RELU)
-        fn(Forward<T, EK_RELU, true>{x, residual, y, activation, stream});
+        fn(Forward<T, EK_RELU, true>{x, residual, y, activation, stream, near});
     else if (activation == EK_LEAKY_RELU && !residual)
-        fn(Forward<T, EK_LEAKY_RELU, false>{x, residual, y, activation, stream});
+        fn(Forward<T, EK_LEAKY_RELU, false>{x, residual, y, activation, stream, near});
     else
-        fn(Forward<T, OTHER, false>{x, residual, y, activation, stream});
+        fn(Forward<T, OTHER, false>{x, residual, y, activation, stream, near});
 }
 
 // From the sums of a batch of channels to statistics and coefficients. (A function of its own: the
@@ -75,7 +76,8 @@ EK_APART void finish_train(const ek_train_args &a, const Grid &grid, const Momen
         copy_batch((A *)a.low + grid.channels, batch, s.rstd_low);
     }
     if (a.var) put_batch(a.var, STATISTICS<T>, batch, m.m2);
-    set_normalization(coefs, grid, batch, s, a.weight, a.bias, (Dtype)a.call.param_dtype);
+    s.weigh(batch, a.weight, a.bias, (Dtype)a.call.param_dtype);
+    set_normalization(coefs, grid, batch, s);
 }
 
 template <class T, class Map>
@@ -154,7 +156,8 @@ void normalize(const ek_normalize_args &a, const Grid &grid, void *workspace) {
         s.round(batch, mean, rstd, false);
         if (a.saved_mean) copy_batch(a.saved_mean, batch, s.mean);
         if (a.rstd) copy_batch(a.rstd, batch, s.rstd);
-        set_normalization(coefs, grid, batch, s, a.weight, a.bias, parameters);
+        s.weigh(batch, a.weight, a.bias, parameters);
+        set_normalization(coefs, grid, batch, s);
     });
     with_forward<T>(a, grid, [&](auto map) {
         apply_all<T>(map, grid, coefs, a.call.num_threads);

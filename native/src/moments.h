@@ -54,13 +54,12 @@ struct Moments {
         int64_t n = grid.rows ? grid.group_end(g) - g * grid.group : 1;
         for (int64_t j = 0; j < n; ++j) spread[j] = 0;
         for (int64_t j = 0; j < LANES<A>; ++j) spread[n + j] = 0;
-        Coefs<A> coefs{spread, 0};
+        Coefs<A> coefs{spread, 0, grid.rows};
         int64_t head = grid.rows ? pivot_rows(grid) : PIVOT_VALUES;
         Sums sums = partials.sums(p, c);
         reduce_tile(deviations, grid, coefs, g, p, head, sums);
         set_pivots(1 / (double)grid.values(p, head), channels, sums.u, pivots);
-        for (int64_t k = 0; k < channels && !apart; ++k)
-            set_columns(grid, k, channels, pivots[k], columns);
+        if (!apart) set_columns(grid, Batch{0, channels}, channels, pivots, columns);
         reduce_tile(deviations, grid, coefs, g, p, grid.piece, sums);
         center(1 / (double)grid.values(p, grid.piece), channels, pivots, sums.u, sums.uv);
     }

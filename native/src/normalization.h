@@ -5,7 +5,7 @@
 // is not lost.
 #pragma once
 #include "../include/evenkeel.h"
-#include "kernels.h"
+#include "apply.h"
 #include "reduce.h"
 
 namespace ek::EK_ISA {
@@ -18,6 +18,7 @@ template <class A>
 struct Statistics {
     alignas(64) A mean[BATCH], rstd[BATCH], mean_low[BATCH], rstd_low[BATCH], center[BATCH];
     alignas(64) double exact_mean[BATCH], exact_rstd[BATCH];
+    alignas(64) A scale[BATCH], shift[BATCH];
 
     // From statistics in double, of which `low` may be kept.
     EK_APART void round(Batch batch, const double *__restrict means,
@@ -49,6 +50,16 @@ struct Statistics {
             center[k] = size * rstd[k] < A(0.5) ? A(0) : mean[k];
         }
     }
+    // Scale and shift.
+    EK_APART void weigh(Batch batch, const void *weight, const void *bias, Dtype parameters) {
+        alignas(64) double w[BATCH], b[BATCH];
+        get_batch(weight, parameters, batch, 1, w);
+        get_batch(bias, parameters, batch, 0, b);
+        for (int64_t k = 0; k < batch.size; ++k) {
+            scale[k] = (A)(w[k] * exact_rstd[k]);
+            shift[k] = (A)((center[k] - exact_mean[k]) * scale[k] + b[k]);
+        }
+    }
 };
 
 template <class A>
@@ -56,33 +67,32 @@ inline void copy_batch(void *to, Batch batch, const A *__restrict values) {
     for (int64_t k = 0; k < batch.size; ++k) ((A *)to)[batch.first + k] = values[k];
 }
 
-// CENTER, SCALE and SHIFT of a batch.
+// CENTER, SCALE and SHIFT of a batch whose statistics were weighed.
 template <class A>
-EK_APART void set_normalization(const Coefs<A> &coefs, const Grid &grid, Batch batch,
-                                const Statistics<A> &s, const void *weight, const void *bias,
-                                Dtype parameters) {
-    alignas(64) double w[BATCH], b[BATCH];
-    alignas(64) A scale[BATCH], shift[BATCH];
-    get_batch(weight, parameters, batch, 1, w);
-    get_batch(bias, parameters, batch, 0, b);
-    for (int64_t k = 0; k < batch.size; ++k) {
-        scale[k] = (A)(w[k] * s.exact_rstd[k]);
-        shift[k] = (A)((s.center[k] - s.exact_mean[k]) * scale[k] + b[k]);
-    }
+inline void set_normalization(const Coefs<A> &coefs, const Grid &grid, Batch batch,
+                              const Statistics<A> &s) {
     set_batch(coefs, grid, CENTER, batch, s.center);
-    set_batch(coefs, grid, SCALE, batch, scale);
-    set_batch(coefs, grid, SHIFT, batch, shift);
+    set_batch(coefs, grid, SCALE, batch, s.scale);
+    set_batch(coefs, grid, SHIFT, batch, s.shift);
 }
 
-// Workspace: sums, then coefficients.
+// Workspace: sums, then coefficients: those to apply, five, and those to reduce by, three, which are
+// spread over the columns of rows. Where the former are spread too, they are the same numbers.
+// (There is room for both: 5 channels and 3 columns are less than 5 columns where runs are long.)
 struct Workspace {
     double *base;
     Workspace(void *p) : base((double *)p) {}
 
     Partials partials(const Grid &grid) const { return Partials(base, grid); }
     template <class A>
+    Coefs<A> spread(const Grid &grid) const {
+        return {(A *)(base + Partials::doubles(grid)), grid.columns + PADDING, grid.rows};
+    }
+    template <class A>
     Coefs<A> coefs(const Grid &grid) const {
-        return {(A *)(base + Partials::doubles(grid)), grid.columns + PADDING};
+        Coefs<A> columns = spread<A>(grid);
+        if (!grid.rows || !applied_by_channel(grid)) return columns;
+        return {&columns.at(SHIFT + 1, 0), grid.channels, false};
     }
 };
 

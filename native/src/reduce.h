@@ -162,7 +162,7 @@ template <class Terms>
 void reduce_plane(const Terms &terms, const Grid &grid, const Coefs<typename Terms::A> &coefs,
                   int64_t c, int64_t begin, int64_t end, Sums sums) {
     using A = typename Terms::A;
-    Constant<A, Terms::COEFS> coef(coefs, 0);
+    Constant<A, Terms::COEFS> coef = constant<Terms::COEFS>(coefs, 0);
     double u[LANES<A>]{}, uv[LANES<A>]{};
     Block<A> block{};
     int64_t held = 0;

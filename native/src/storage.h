@@ -33,13 +33,28 @@ constexpr float tiny<f16> = 0x1p-25f;
 typedef uint16_t Narrow __attribute__((vector_size(EK_VECTOR_BYTES / 2)));
 typedef uint32_t Wide __attribute__((vector_size(EK_VECTOR_BYTES)));
 
-inline VecF widen(Narrow v, bf16) { return (VecF)(__builtin_convertvector(v, Wide) << 16); }
+// Written out where GCC would take the vectors apart. `half` is below 2^16.
+#if defined(__AVX512F__)
+inline Wide whole(Narrow v) { return (Wide)_mm512_cvtepu16_epi32((__m256i)v); }
+inline Narrow lower(Wide half) { return (Narrow)_mm512_cvtepi32_epi16((__m512i)half); }
+#elif defined(__AVX2__)
+inline Wide whole(Narrow v) { return (Wide)_mm256_cvtepu16_epi32((__m128i)v); }
+inline Narrow lower(Wide half) {
+    auto v = (__m256i)half;
+    return (Narrow)_mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+}
+#else
+inline Wide whole(Narrow v) { return __builtin_convertvector(v, Wide); }
+inline Narrow lower(Wide half) { return __builtin_convertvector(half, Narrow); }
+#endif
+
+inline VecF widen(Narrow v, bf16) { return (VecF)(whole(v) << 16); }
 
 inline Narrow narrow(VecF v, bf16) {
     Wide bits = (Wide)v;
     Wide even = bits + (((bits >> 16) & 1) + 0x7fff);
     Wide rounded = v == v ? even : bits | 0x400000;
-    return __builtin_convertvector(rounded >> 16, Narrow);
+    return lower(rounded >> 16);
 }
 
 #if defined(__AVX512F__)

@@ -22,6 +22,12 @@
 #define EK_VECTOR_BYTES 16
 #endif
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define EK_REGISTERS 32
+#else
+#define EK_REGISTERS 16
+#endif
+
 // Functions that are called, not written out where they are used: they would be compiled many times.
 #define EK_APART __attribute__((noinline))
 
@@ -73,6 +79,19 @@ inline VecF fma(VecF a, VecF b, VecF c) {
     return a * b + c;
 #endif
 }
+
+// a > b ? a : b, so b where either is NaN. (GCC writes two instructions for the selection.)
+inline VecF larger(VecF a, VecF b) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+    return _mm256_max_ps(a, b);
+#else
+    return a > b ? a : b;
+#endif
+}
+
+inline VecD larger(VecD a, VecD b) { return a > b ? a : b; }
 
 inline VecD fma(VecD a, VecD b, VecD c) {
 #if defined(__AVX512F__)
