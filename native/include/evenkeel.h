@@ -46,7 +46,7 @@
 extern "C" {
 #endif
 
-#define EK_ABI_VERSION 2
+#define EK_ABI_VERSION 3
 
 /* Status of a call. On anything but EK_OK nothing was written. */
 enum {
@@ -104,7 +104,8 @@ typedef struct {
  *     running_mean = (1 - momentum) * running_mean + momentum * mean
  *     running_var  = (1 - momentum) * running_var  + momentum * var
  *                    (times count / (count - 1) where running_unbiased is set)
- * unless any channel's mean or var is not finite: then none of them moves, and *finite is 0. */
+ * unless any channel's mean or var is not finite: then none of them moves, and *finite is 0. *batches
+ * grows by one where they move. */
 typedef struct {
     ek_call call;
     double eps;
@@ -121,6 +122,7 @@ typedef struct {
     double momentum;
     int32_t running_unbiased;
     int32_t *finite; /* optional; needs var: 1 where every mean and var is finite, else 0 */
+    int64_t *batches; /* optional, beside running statistics */
 } ek_train_args;
 
 /* Inference forward by given statistics, in place where y == x. */

@@ -76,7 +76,8 @@ int ek_train(const ek_train_args *a) {
     if (!isa) return EK_BAD_ISA;
     if (int status = check_call(a->call)) return status;
     if (missing(a->x, a->y, a->mean, a->rstd)) return EK_MISSING_BUFFER;
-    if (!a->running_mean != !a->running_var || ((a->finite || a->running_mean) && !a->var))
+    if (!a->running_mean != !a->running_var || (a->batches && !a->running_mean) ||
+        ((a->finite || a->running_mean) && !a->var))
         return EK_MISSING_BUFFER;
     return run(*a, isa->forwards->train[a->call.dtype]);
 }

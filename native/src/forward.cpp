@@ -139,7 +139,9 @@ void train(const ek_train_args &a, const Grid &grid, void *workspace) {
     if (!a.finite && !a.running_mean) return;
     bool finite = all_finite<Compute<T>>(a.mean, a.var, grid.channels);
     if (a.finite) *a.finite = finite;
-    if (finite && a.running_mean) move_running<T>(a, grid);
+    if (!finite || !a.running_mean) return;
+    move_running<T>(a, grid);
+    if (a.batches) ++*a.batches;
 }
 
 template <class T>

@@ -165,10 +165,11 @@ static void test_running() {
     Run run(c, r);
     Buffer mean(Values(5, 2.0), F32), var(Values(5, 3.0), F32);
     int32_t finite = -1;
+    int64_t batches = 41;
     ek_train_args a{};
     a.call = run.call(1), a.eps = 1e-5, a.x = run.x.data(), a.y = run.y.data();
     a.mean = run.mean.data(), a.var = run.var.data(), a.rstd = run.rstd.data();
-    a.momentum = 0.1, a.running_unbiased = 1, a.finite = &finite;
+    a.momentum = 0.1, a.running_unbiased = 1, a.finite = &finite, a.batches = &batches;
     a.running_mean = mean.data(), a.running_var = var.data();
     CHECK(ek_train(&a) == EK_OK && finite == 1, "running");
     auto moved = [&] {
@@ -176,6 +177,7 @@ static void test_running() {
             CHECK(std::fabs(mean.values()[k] - (0.9 * 2 + 0.1 * r.mean[k])) < 1e-6, "mean");
             CHECK(std::fabs(var.values()[k] - (0.9 * 3 + 0.1 * r.var[k] * 30 / 29)) < 1e-6, "var");
         }
+        CHECK(batches == 42, "%lld batches", (long long)batches);
     };
     moved();
     for (float bad : {NAN, INFINITY, -INFINITY, 3e38f}) {  // the last one's variance overflows

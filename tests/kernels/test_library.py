@@ -31,7 +31,7 @@ NORMALIZE = "eps x residual weight bias mean var y saved_mean rstd"
 BACKWARD = "frozen dy x y residual weight bias mean rstd low dx dresidual dweight dbias"
 STRUCTS: dict[str, tuple[Struct, list[str]]] = {
     "ek_moments_args": (library.MOMENTS, ["x", "mean", "var"]),
-    "ek_train_args": (library.TRAIN, [*TRAIN.split(), "running_unbiased", "finite"]),
+    "ek_train_args": (library.TRAIN, [*TRAIN.split(), "running_unbiased", "finite", "batches"]),
     "ek_normalize_args": (library.NORMALIZE, NORMALIZE.split()),
     "ek_backward_args": (library.BACKWARD, BACKWARD.split()),
 }

@@ -114,7 +114,9 @@ def train_moving(
     else:
         y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
     # What autograd saved of them for somebody's backward pass is no longer what it was.
-    torch.autograd.graph.increment_version((moved.mean, moved.var))
+    batches = moved.batches
+    changed = (moved.mean, moved.var) if batches is None else (moved.mean, moved.var, batches)
+    torch.autograd.graph.increment_version(changed)
     return y, trained.finite
 
 

@@ -19,7 +19,7 @@ from evenkeel.errors import BadShape, NoKernel
 from evenkeel.kernels.table import Call
 from evenkeel.views import View, statistics_dtype
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 FOLDER = Path(__file__).parent
 LIBRARY, REASON = FOLDER / "libevenkeel.so", FOLDER / "native_missing.txt"
 
@@ -41,7 +41,7 @@ ACTIVATIONS = {
 # bytes), then the operation's own.
 CALL = "qqq iiii Pq "
 MOMENTS = Struct(CALL + "P PP")
-TRAIN = Struct(CALL + "d PPPP PPPPP PP d i4x P")
+TRAIN = Struct(CALL + "d PPPP PPPPP PP d i4x PP")
 NORMALIZE = Struct(CALL + "d PPPP PP PPP")
 BACKWARD = Struct(CALL + "i4x PPPP PP PPP PPPP")
 

@@ -118,8 +118,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             mean, var = self.running_mean, self.running_var
             if mean is not None and var is not None:
-                vectors = mean, var, self.weight, self.bias
-                return infer(self.spec, input, *vectors, residual, self.__dict__)
+                return infer(self.spec, input, mean, var, *self._vectors(), residual, self.__dict__)
         if mask is not None and weights is not None:
             raise BadOption(
                 "mask and weights say the same thing twice",
@@ -202,7 +201,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         state = self._state()
         if state is None:
             return None
-        vectors = self.weight, self.bias
+        vectors = self._vectors()
         known = self._known
         if known is None or not known.covers(self.spec, x):
             known = known_of(self.spec, x, state.mean)
@@ -256,11 +255,24 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             exact = torch.empty(self.spec.channels, device=device, dtype=torch.float64)
             self.register_buffer(name, exact)
 
+    def _vectors(self) -> tuple[Tensor | None, Tensor | None]:
+        parameters = self._parameters
+        try:
+            return parameters["weight"], parameters["bias"]
+        except KeyError:  # computed by a parametrization
+            return self.weight, self.bias
+
     def _state(self) -> RunningState | None:
-        mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        buffers = self._buffers
+        try:  # not as attributes: nn.Module finds those after a failure and a call in Python
+            mean, var = buffers["running_mean"], buffers["running_var"]
+            batches = buffers["num_batches_tracked"]
+        except KeyError:  # computed by a parametrization
+            mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
         if mean is None or var is None or batches is None:
             return None
-        extra = tuple(getattr(self, name) for name in self.spec.running.extra)
+        names = self.spec.running.extra
+        extra = tuple([getattr(self, name) for name in names]) if names else ()
         return RunningState(mean, var, batches, extra)
 
 

@@ -95,11 +95,12 @@ class Known(NamedTuple):
     stride: tuple[int, ...]
     dtype: torch.dtype
     plan: Plan
+    momentum: float
 
     @classmethod
     def of(cls, spec: Spec, x: Tensor, plan: Plan) -> "Known":
         """What is known of inputs like ``x``."""
-        return cls(spec, x.shape, x.stride(), x.dtype, plan)
+        return cls(spec, x.shape, x.stride(), x.dtype, plan, float(spec.running.momentum or 0))
 
     def covers(self, spec: Spec, x: Tensor) -> bool:
         """Whether the plan is right for ``x``: nothing about it needs to be checked again."""
@@ -136,14 +137,15 @@ def by_batch_moving(
     if residual is not None:
         check_like(residual, x, "residual")
     spec = known.spec
-    moved = Moved(state.mean, state.var, float(spec.running.momentum or 0), spec.unbiased)
+    batches = state.batches
+    if batches.dtype is not torch.int64 or not batches.is_cpu:
+        return None
+    moved = Moved(state.mean, state.var, known.momentum, spec.unbiased, batches)
     done = train_moving(known.plan, x, *vectors, residual, moved)
     if done is None:
         return None
     y, finite = done
-    if finite:
-        state.batches.add_(1)
-    else:
+    if not finite:
         warn_not_finite(spec)
     return y
 

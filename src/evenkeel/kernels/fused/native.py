@@ -17,12 +17,16 @@ MEAN, VAR, RSTD, MEAN_LOW, RSTD_LOW = range(5)
 
 
 class Moved(NamedTuple):
-    """Running statistics [C] that training moves in place, unless the batch is not finite."""
+    """Running statistics [C] that training moves in place, unless the batch is not finite.
+
+    ``batches``: an int64 scalar that counts the batches that moved them.
+    """
 
     mean: Tensor
     var: Tensor
     momentum: float
     unbiased: bool
+    batches: Tensor | None = None
 
 
 class Trained(NamedTuple):
@@ -39,7 +43,7 @@ class _Finite(threading.local):
 
 
 _finite = _Finite()
-NOTHING = (None, None, 0.0, False)
+NOTHING = (None, None, 0.0, False, None)
 
 
 def train(
@@ -68,7 +72,7 @@ def forward(
     statistics = torch.empty(5, plan.head[1], dtype=plan.statistics)
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
     at, step = statistics.data_ptr(), plan.step
-    mean, var, momentum, unbiased = moved or NOTHING
+    mean, var, momentum, unbiased, batches = moved or NOTHING
     status = library.native().train(
         library.TRAIN.pack(
             *plan.head,
@@ -90,6 +94,7 @@ def forward(
             momentum,
             unbiased,
             _finite.address,
+            0 if batches is None else batches.data_ptr(),
         )
     )
     if status:
