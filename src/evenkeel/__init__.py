@@ -23,4 +23,8 @@ from evenkeel.nn import RenormLimits as RenormLimits
 from evenkeel.nn import RenormSchedule as RenormSchedule
 from evenkeel.nn import ZeroDebiasedEma as ZeroDebiasedEma
 from evenkeel.surgery import convert as convert
+from evenkeel.surgery import fold as fold
+from evenkeel.surgery import freeze as freeze
+from evenkeel.surgery import recalibrate as recalibrate
+from evenkeel.surgery import unfreeze as unfreeze
 from evenkeel.version import __version__ as __version__

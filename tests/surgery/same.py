@@ -5,8 +5,10 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from evenkeel.surgery import Conversion
+from evenkeel.surgery.sites import NORMS
 from oracles.compare import assert_close
 
 M = TypeVar("M", bound=nn.Module)
@@ -22,6 +24,25 @@ def randomized(model: M) -> M:
                     value = getattr(module, name)
                     if value is not None:
                         value.uniform_(0.5, 1.5, generator=generator)
+    return model
+
+
+def scrambled(model: M) -> M:
+    """The model with other numbers in every batch-norm layer, some weights negative."""
+    generator = torch.Generator().manual_seed(7)
+    ranges = {
+        "weight": (-1.5, 1.5),
+        "bias": (-1, 1),
+        "running_mean": (-2, 2),
+        "running_var": (0.3, 3),
+    }
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, NORMS) and not is_parametrized(module):
+                for name, (low, high) in ranges.items():
+                    value = getattr(module, name)
+                    if value is not None:
+                        value.uniform_(low, high, generator=generator)
     return model
 
 

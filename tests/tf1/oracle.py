@@ -34,7 +34,7 @@ def main() -> None:
     names = sys.argv[2:] or sorted(p.stem for p in CASES.glob("*.txt"))
     for name in names:
         answer = ask(Path(sys.argv[1]), CASES / f"{name}.txt")
-        (RECORDED / f"{name}.json").write_text(json.dumps(answer, indent=0) + "\n")
+        (RECORDED / f"{name}.json").write_text(json.dumps(answer, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

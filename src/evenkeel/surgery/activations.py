@@ -33,6 +33,20 @@ MODULES: dict[type, Row] = {
     nn.Tanh: TANH,
     nn.GELU: GELU,
 }
+_IN_PLACE = (RELU, RELU6, LEAKY, ELU)  # whose backward needs their output only
+
+
+def module_of(name: str, *, inplace: bool = False) -> nn.Module:
+    """The module of torch's that is the activation ``name``.
+
+    >>> module_of("relu", inplace=True)
+    ReLU(inplace=True)
+    """
+    kind, row = next((kind, row) for kind, row in MODULES.items() if row.name == name)
+    built: nn.Module = kind(inplace=True) if inplace and row in _IN_PLACE else kind()
+    return built
+
+
 FUNCTIONS: dict[Callable[..., Any], Row] = {
     **dict.fromkeys((F.relu, F.relu_, torch.relu, torch.relu_), RELU),
     **dict.fromkeys((F.leaky_relu, F.leaky_relu_), LEAKY),

@@ -2,6 +2,7 @@
 
 import copy
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -9,9 +10,11 @@ from torch import nn
 from evenkeel.errors import BadOption
 from evenkeel.surgery.change import Journal, taken_back_on_error
 from evenkeel.surgery.decision import Plan, Survey, decide, survey
-from evenkeel.surgery.probe import check
+from evenkeel.surgery.kinds import to_frozen, to_ghost, to_renorm
+from evenkeel.surgery.probe import BOTH, check
 from evenkeel.surgery.refuse import refusal
 from evenkeel.surgery.report import FUSED, KEPT, REPLACED, Conversion, Outcome, attach, has_report
+from evenkeel.surgery.restoring import to_torch
 from evenkeel.surgery.rewriting import rewritten
 from evenkeel.surgery.sites import Site, sites
 from evenkeel.surgery.source import Hidden
@@ -21,8 +24,10 @@ def convert(
     model: nn.Module,
     probe: Any = None,
     *,
+    to: str = "fused",
     inplace: bool = False,
     tolerance: float | None = None,
+    **options: Any,  # of the layers that ``to`` names, checked there
 ) -> nn.Module:
     """``model`` with evenkeel's batch-norm layers in the place of torch's, fused with what follows.
 
@@ -39,6 +44,11 @@ def convert(
     ``probe`` is a batch on which both models run, in inference and in training: a tensor, a tuple of
     arguments, or a mapping of named ones. ``inplace`` converts the model itself, without a copy.
 
+    ``to``: "torch" is the way back to torch's layers; activations that a layer took come back to where
+    they were, others become modules after it. "frozen", "renorm" and "ghost" make FrozenBatchNorm,
+    BatchRenorm and GhostBatchNorm of the layers, with ``options`` such as ``ghost_size=32``; these
+    compute the same in inference only.
+
     Every layer stays the same object with the same tensors, flags and hooks, and becomes one of ours.
     An activation module that its layer takes over becomes ``Identity``; for functions, sums and
     shared activations the forward is written anew. ``report_of`` says what was done, and why not more.
@@ -51,12 +61,20 @@ def convert(
         raise BadOption(
             "convert takes a model", got=type(model).__name__, do="give a torch.nn.Module, built"
         )
+    verb = _VERBS.get(to)
+    if verb is None or (options and to in ("fused", "torch")):
+        raise BadOption(
+            "there is no such conversion",
+            got=f"to={to!r}{f' with {sorted(options)}' if verb else ''}",
+            do=f"give to= one of {', '.join(map(repr, _VERBS))}; options belong to the last three",
+        )
     reference = copy.deepcopy(model) if inplace and probe is not None else model
     target = model if inplace else copy.deepcopy(model)
     with taken_back_on_error() as journal:
-        report = _changed(target, journal)
+        report = verb(target, journal, **options)
         if probe is not None:
-            check(reference, target, probe, tolerance)
+            modes = BOTH if to in ("fused", "torch") else BOTH[:1]
+            check(reference, target, probe, tolerance, modes)
         if journal or not has_report(target):
             attach(target, report)
     return target
@@ -100,7 +118,7 @@ def _fuse(
     for path, plan in chosen.items():
         if plan.found.moves and plan.found.by is not None:
             journal.activate(layers[path], plan.found.activation)
-            journal.become(plan.found.by, nn.Identity)
+            journal.silence(plan.found.by)
         else:
             by_place[plan.place][path] = plan
     for place in sorted(by_place, key=lambda place: -len(place.split(".")) if place else 0):
@@ -143,3 +161,12 @@ def _how(plan: Plan) -> str:
         inside = str(plan.found.chain[-1].target)
         return f"{f'{plan.place}.' * bool(plan.place)}{inside} became Identity"
     return f"the forward of {plan.place or 'the model'} was written anew"
+
+
+_VERBS: dict[str, Callable[..., Conversion]] = {
+    "fused": _changed,
+    "torch": to_torch,
+    "frozen": to_frozen,
+    "renorm": to_renorm,
+    "ghost": to_ghost,
+}

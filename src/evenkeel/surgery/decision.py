@@ -49,7 +49,7 @@ def survey(model: nn.Module) -> Survey:
     found = Survey(paths_of(model))
     opened: list[nn.Module] = []
     for place, root in reversed(list(model.named_modules())):
-        if isinstance(root, NORMS) or not _is_called(root) or not holds_norm(root):
+        if isinstance(root, NORMS) or not is_called(root) or not holds_norm(root):
             continue
         found.calling[place] = root
         try:
@@ -78,18 +78,21 @@ def decide(site: Site, found: Survey) -> Plan | str:
         return f"not fused: {_unseen(site, found)}"
     plan = _agreed(outer)
     if isinstance(plan, Plan):
-        return _taken_apart(plan, found) or plan
+        reason = taken_apart(plan.place, plan.root, found.calling, found.closed)
+        return f"not fused: {reason}" if reason else plan
     return plan
 
 
-def _taken_apart(plan: Plan, found: Survey) -> str:
-    """A reason against a plan in a Sequential whose parts its unread parent may call one by one."""
-    outwards = [place for place in _outwards(plan.place) if place in found.calling]
-    if type(plan.root).forward is not nn.Sequential.forward or not outwards:
+def taken_apart(
+    place: str, root: nn.Module, calling: dict[str, nn.Module], closed: dict[str, str]
+) -> str:
+    """That ``root`` is a Sequential whose parts its unread parent may call one by one; else ""."""
+    outer = [above for above in outwards(place) if above in calling]
+    if type(root).forward is not nn.Sequential.forward or not outer:
         return ""
-    parent = outwards[0]
-    if parent in found.closed and takes_apart(found.calling[parent]):
-        return f"not fused: {_name(parent)} may call its parts singly: {found.closed[parent]}"
+    parent = outer[0]
+    if parent in closed and takes_apart(calling[parent]):
+        return f"{_name(parent)} may call its parts singly: {closed[parent]}"
     return ""
 
 
@@ -108,13 +111,14 @@ def _agreed(uses: list[Use]) -> Plan | str:
 
 def _unseen(site: Site, found: Survey) -> str:
     """Why no forward shows what follows: the innermost that could not be read says it."""
-    for place in _outwards(site.path):
+    for place in outwards(site.path):
         if place in found.closed:
             return f"what follows it was not seen: {_name(place)}: {found.closed[place]}"
     return "no activation follows it"
 
 
-def _outwards(path: str) -> Iterator[str]:
+def outwards(path: str) -> Iterator[str]:
+    """The places around ``path``, innermost first."""
     while path:
         path = path.rpartition(".")[0]
         yield path
@@ -168,7 +172,7 @@ def _merged(one: Use | None, other: Use | None) -> Use:
     return Use(both[0].place, both[0].root, both[0].calls, reason)
 
 
-def _is_called(module: nn.Module) -> bool:
+def is_called(module: nn.Module) -> bool:
     """Whether the module has a forward at all; lists and dictionaries of modules have none."""
     return type(module).forward is not nn.Module.forward
 

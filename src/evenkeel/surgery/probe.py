@@ -1,7 +1,7 @@
 """Original and converted model on one batch: outputs, gradients, statistics, in both modes."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -10,19 +10,56 @@ from torch import Tensor, nn
 
 from evenkeel.errors import OutputsDiffer
 
+BOTH = ("inference", "training")
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 _HALF = 2e-2
 
 
-def check(original: nn.Module, converted: nn.Module, probe: Any, tolerance: float | None) -> None:
+def check(
+    original: nn.Module,
+    converted: nn.Module,
+    probe: Any,
+    tolerance: float | None,
+    modes: tuple[str, ...] = BOTH,
+) -> None:
     """Raise OutputsDiffer unless the two models do the same with ``probe``.
 
     Copies of the models run, and the state of torch's random numbers is put back.
     """
-    for mode in ("inference", "training"):
+    for mode in modes:
         want = _observed(original, probe, mode)
         got = _observed(converted, probe, mode)
         _compare(got, want, tolerance, mode)
+
+
+def own_error(model: nn.Module, probe: Any) -> float:
+    """How far the model's outputs are from its own in float64; 0 where it does not run there."""
+    want = copy.deepcopy(model).double()
+    try:
+        exact = _observed(want, _map(lambda x: x.double(), probe), "inference")
+        got = _observed(model, probe, "inference")
+        errors = [relative_error(got[name].double(), value) for name, value in exact.items()]
+    except (RuntimeError, TypeError, ValueError, KeyError):
+        return 0.0
+    worst = max(errors, default=0.0)
+    return worst if worst < 1 else 0.0
+
+
+def run(model: nn.Module, probe: Any) -> Any:
+    """What ``model`` gives for a probe."""
+    args, options = arguments(probe)
+    return model(*args, **options)
+
+
+def _map(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """``value`` with every floating-point tensor in it changed."""
+    if isinstance(value, Tensor):
+        return change(value) if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return {key: _map(change, part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_map(change, part) for part in value)
+    return value
 
 
 def _observed(model: nn.Module, probe: Any, mode: str) -> dict[str, Tensor]:
@@ -30,11 +67,11 @@ def _observed(model: nn.Module, probe: Any, mode: str) -> dict[str, Tensor]:
     model = copy.deepcopy(model)
     if mode == "inference" or not model.training:
         model.train(mode == "training")
-    args, options = _arguments(copy.deepcopy(probe))
+    args, options = arguments(copy.deepcopy(probe))
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         torch.manual_seed(0)
-        outputs = dict(_tensors("output", model(*args, **options)))
+        outputs = dict(tensors_in("output", model(*args, **options)))
         seen = {name: value.detach().clone() for name, value in outputs.items()}
         if mode == "training":
             seen.update(_after_training(model, outputs))
@@ -66,21 +103,22 @@ def _compare(
 ) -> None:
     if got.keys() != want.keys():
         raise _differ(mode, f"{sorted(got)} in place of {sorted(want)}")
-    lowest = _allowed_in([w for name, w in want.items() if name.startswith("output")])
-    errors = {name: _error(got[name], value) for name, value in want.items()}
+    lowest = allowed_in([w for name, w in want.items() if name.startswith("output")])
+    errors = {name: relative_error(got[name], value) for name, value in want.items()}
     worst = max(errors, key=lambda name: errors[name], default="")
     allowed = lowest if tolerance is None else tolerance
     if errors and not errors[worst] <= allowed:
         raise _differ(mode, f"{worst} differs by {errors[worst]:.1e} of it, allowed {allowed:.1e}")
 
 
-def _allowed_in(outputs: list[Tensor]) -> float:
+def allowed_in(outputs: list[Tensor]) -> float:
+    """The error that rounding may make in outputs of these dtypes."""
     return max(
         (_TOLERANCES.get(y.dtype, _HALF) for y in outputs if y.is_floating_point()), default=1e-4
     )
 
 
-def _error(got: Tensor, want: Tensor) -> float:
+def relative_error(got: Tensor, want: Tensor) -> float:
     """Largest difference over largest value; infinite where no number can say it."""
     if got.shape != want.shape or got.dtype != want.dtype:
         return float("inf")
@@ -95,31 +133,31 @@ def _error(got: Tensor, want: Tensor) -> float:
     return float(difference / size) if size else float(difference)
 
 
-def _arguments(probe: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(probe: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A probe as arguments: a mapping by name, a tuple in order, anything else alone."""
     if isinstance(probe, Mapping):
         return (), dict(probe)
     return (tuple(probe), {}) if isinstance(probe, tuple) else ((probe,), {})
 
 
-def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+def tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
     """Every tensor in nested outputs, with its place."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _tensors(f"{name}[{key!r}]", part)
+            yield from tensors_in(f"{name}[{key!r}]", part)
     elif isinstance(value, tuple | list):
         for index, part in enumerate(value):
-            yield from _tensors(f"{name}[{index}]", part)
+            yield from tensors_in(f"{name}[{index}]", part)
     elif is_dataclass(value):
         for part in fields(value):
-            yield from _tensors(f"{name}.{part.name}", getattr(value, part.name))
+            yield from tensors_in(f"{name}.{part.name}", getattr(value, part.name))
 
 
 def _differ(mode: str, what: str) -> OutputsDiffer:
     return OutputsDiffer(
-        "the converted model does not do what the model did with the probe; nothing was changed",
+        "the new model does not do what the model did with the probe; nothing was changed",
         got=f"in {mode}, {what}",
         do="give a larger tolerance if the difference is rounding; else keep the model, and report it",
     )

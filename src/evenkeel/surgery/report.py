@@ -1,4 +1,4 @@
-"""What a conversion did at every batch-norm layer, and why: a frozen value on the model."""
+"""What was done at every batch-norm layer, and why: a frozen value on the model."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from torch import nn
 from evenkeel.errors import BadOption
 
 REPLACED, FUSED, KEPT = "replaced", "fused", "kept"
+FOLDED, FROZEN = "folded", "frozen"
 _ATTRIBUTE = "_evenkeel_conversion"
 
 
@@ -14,13 +15,32 @@ _ATTRIBUTE = "_evenkeel_conversion"
 class Outcome:
     """One batch-norm layer: where it stands, what became of it, into what, and the reason.
 
-    ``kind`` is "fused" (with what follows it), "replaced" (alone) or "kept" (as it was).
+    ``kind`` is "fused" (with what follows it), "replaced" (alone) or "kept" (as it was); of ``fold``
+    "folded" (into a linear operation), "frozen" (one multiply-add of its own) or "kept".
+    ``error``: what a fold changed on the probe at this place alone, relative to the largest value.
+    ``before``, ``after``: the largest |weight| of each output channel of the linear operation, which
+    a later quantization will see.
     """
 
     path: str
     kind: str
     into: str
     reason: str
+    error: float | None = None
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """The reason, the ranges and the error, in words."""
+        words = [self.reason]
+        if self.before:
+            words.append(
+                f"largest weights of a channel {_span(self.before)} -> {_span(self.after)}"
+            )
+        if self.error is not None:
+            words.append(f"error {self.error:.1e}")
+        return "; ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,7 @@ class Conversion:
     """
 
     sites: tuple[Outcome, ...]
+    kinds: tuple[str, ...] = (FUSED, REPLACED, KEPT)
 
     def of(self, kind: str) -> tuple[Outcome, ...]:
         """The outcomes of one kind."""
@@ -42,8 +63,8 @@ class Conversion:
         if not self.sites:
             return "the model has no batch-norm layer; nothing was changed"
         total = len(self.sites)
-        counts = ", ".join(f"{len(self.of(kind))} {kind}" for kind in (FUSED, REPLACED, KEPT))
-        rows = [(s.path or "(the model)", s.kind, s.into, s.reason) for s in self.sites]
+        counts = ", ".join(f"{len(self.of(kind))} {kind}" for kind in self.kinds)
+        rows = [(s.path or "(the model)", s.kind, s.into, s.remark) for s in self.sites]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [
             "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
@@ -51,6 +72,10 @@ class Conversion:
         ]
         head = f"{total} batch-norm layer{'s' * (total != 1)}: {counts}"
         return "\n".join([head, *(f"  {line}" for line in lines)])
+
+
+def _span(values: tuple[float, ...]) -> str:
+    return f"{min(values):.2g} to {max(values):.2g}"
 
 
 def attach(model: nn.Module, report: Conversion) -> None:
@@ -64,9 +89,9 @@ def has_report(model: nn.Module) -> bool:
 
 
 def report_of(model: nn.Module) -> Conversion:
-    """What the conversion that made ``model`` did, layer by layer.
+    """What the conversion, or the folding, that made ``model`` did, layer by layer.
 
-    Raises:  BadOption for a model that did not come out of ``convert``
+    Raises:  BadOption for a model that came out of neither
 
     >>> from evenkeel.surgery import convert
     >>> print(report_of(convert(torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.ReLU()))))
@@ -77,7 +102,7 @@ def report_of(model: nn.Module) -> Conversion:
         raise BadOption(
             "this model keeps no report of a conversion",
             got=f"a {type(model).__name__}",
-            do="give the very module that convert returned, not a part of it or a wrapper around it",
+            do="give the very module that convert or fold returned, no part of it, no wrapper",
         )
     report: Conversion = vars(model)[_ATTRIBUTE]
     return report

@@ -11,10 +11,28 @@ np.float32(20.0)
 
 import importlib
 import pkgutil
+import sys
+from types import ModuleType
 from typing import Any
 
 _SUBMODULES = {found.name for found in pkgutil.iter_modules(__path__)}
 _CATALOGUE = "evenkeel.tf1.catalogue"  # `from evenkeel.tf1 import` would ask __getattr__ again
+
+
+class _Dialect(ModuleType):
+    """This package: ``random`` is ``tf.random``, whatever module of that name was imported."""
+
+    @property
+    def random(self) -> Any:
+        """The namespace of random tensors (``random_api``)."""
+        return importlib.import_module(_CATALOGUE).look_up("random")
+
+    @random.setter
+    def random(self, _: Any) -> None:
+        """Importing the package ``random`` (Philox) would put itself here."""
+
+
+sys.modules[__name__].__class__ = _Dialect
 
 
 def __getattr__(name: str) -> Any:

@@ -61,10 +61,15 @@ class CondContext:
     def AddOp(self, op: Operation) -> None:  # noqa: N802  # TensorFlow's name
         """Bring a new node inside: its inputs through Switches, or the pivot as what it waits for."""
         if op.inputs:
+            edges: list[Any] = [*range(len(op.inputs)), *op.control_inputs]
             for index, tensor in enumerate(list(op.inputs)):
                 inside = self.AddValue(tensor)
                 if inside is not tensor:
                     op._update_input(index, inside)
+                    # TensorFlow fills the gap of an edge taken out with the last one.
+                    edges[edges.index(index)] = edges[-1]
+                    edges[-1] = index
+            op.control_inputs = [e for e in edges if isinstance(e, Operation)]
             self._drop_outside(op)
         else:
             self._drop_outside(op)
@@ -78,6 +83,12 @@ class CondContext:
         op.graph.prevent_fetching(op)
 
     def _drop_outside(self, op: Operation) -> None:
+        """Inside a loop nothing waits for what is outside it; branches alone keep such edges."""
+        loop = self.outer_context
+        while loop is not None and loop.pred is not None:
+            loop = loop.outer_context
+        if loop is None:
+            return
         kept = [c for c in op.control_inputs if self._holds(c)]
         if len(kept) != len(op.control_inputs):
             op.control_inputs = kept

@@ -38,8 +38,8 @@ def _known(tensor: Tensor) -> Any:
 
 
 def _run_constant(op: Operation) -> Any:
-    if op.type in ("Shape", "Size", "Rank", "ShapeN"):
-        return _of_shape(op)
+    if op.type in ("Shape", "Size", "Rank", "ShapeN") and (sizes := _of_shape(op)) is not None:
+        return sizes
     if op.type in _NEVER or signature(op.type).stateful or not is_defined(op.type):
         return None
     row = definition(op.type)
@@ -102,8 +102,8 @@ def partial_shape(tensor: Tensor) -> TensorShape:
         if value.ndim == 0:
             return unknown_shape()
         return TensorShape([None if v < 0 else int(v) for v in value])
-    if tensor.op.type == "Shape":
-        return tensor.op.inputs[0].shape
+    if tensor.op.type in ("Shape", "ShapeN"):
+        return tensor.op.inputs[tensor.index].shape
     rule = _PARTIAL.get(tensor.op.type)
     found = rule(tensor.op) if rule else None
     if found is not None:
@@ -116,16 +116,8 @@ def _of_pack(op: Operation) -> TensorShape | None:
     sizes = []
     for item in op.inputs:
         value = folded(item)
-        if value is None and item.op.type == "StridedSlice":
-            sizes.append(_one_size(item))
-        else:
-            sizes.append(None if value is None or value.ndim or value < 0 else int(value))
+        sizes.append(None if value is None or value.ndim or value < 0 else int(value))
     return TensorShape(sizes)
-
-
-def _one_size(item: Tensor) -> int | None:
-    found = _of_slice(item.op)
-    return found.sizes[0] if found is not None and found.ndims == 1 else None
 
 
 def _of_concat(op: Operation) -> TensorShape | None:
@@ -159,7 +151,6 @@ _PARTIAL = {
     "Pack": _of_pack,
     "ConcatV2": _of_concat,
     "StridedSlice": _of_slice,
-    "Cast": _of_cast,
     "Identity": _of_cast,
 }
 

@@ -31,7 +31,9 @@ def to_numpy(value: Any) -> Any:
         tensor = value.detach()
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.float()
-        array = tensor.resolve_conj().resolve_neg().cpu().numpy()
+        array = tensor.numpy(
+            force=True
+        )  # also of torch's lazily negated, conjugate and zero tensors
         return array.copy() if array.ndim else array[()]
     if isinstance(value, np.ndarray):
         return value.copy() if value.ndim else value[()]

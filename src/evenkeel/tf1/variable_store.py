@@ -38,12 +38,10 @@ class VariableStore:
         """The variable of this name, through the custom getter where there is one."""
         if custom_getter is None:
             return self.single(name=name, **wanted)
-        return custom_getter(
-            functools.partial(self._true, wanted.get("regularizer")), name, **wanted
-        )
+        return custom_getter(self._true, name, **wanted)
 
-    def _true(self, regularizer: Any, name: str, *args: Any, **wanted: Any) -> Any:
-        order = ("shape", "dtype", "initializer")
+    def _true(self, name: str, *args: Any, **wanted: Any) -> Any:
+        order = ("shape", "dtype", "initializer", "regularizer", "reuse", "trainable")
         return self.single(name=name, **dict(zip(order, args, strict=False)), **wanted)
 
     def single(

@@ -17,8 +17,23 @@ import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.tf1 import random
-from evenkeel.tf1.random import Draw, Stream
+from evenkeel.tf1.random import (
+    SCALINGS,
+    Draw,
+    Stream,
+    contrib_variance_scaling,
+    fill,
+    gamma,
+    integers,
+    multinomial,
+    op_seeds,
+    orthogonal,
+    orthogonal_source,
+    poisson,
+    shuffle,
+    unit_scaling,
+    variance_scaling,
+)
 from oracles.tensorflow import recorded
 
 WAYS = ["native", "numpy"]
@@ -65,17 +80,17 @@ def near(got: Tensor, want: np.ndarray[Any, Any], budget: float) -> bool:
 def drawn(case: dict[str, Any], stream: Stream) -> Tensor:
     kind, dtype = case["type"], getattr(torch, case.get("dtype", "float32"))
     if kind == "RandomUniformInt":
-        return random.integers(dtype, case["shape"], stream, case["low"], case["high"])
+        return integers(dtype, case["shape"], stream, case["low"], case["high"])
     if kind == "RandomShuffle":
         rows = torch.arange(np.prod(case["shape"]), dtype=torch.int32).reshape(case["shape"])
-        return random.shuffle(rows, stream)
+        return shuffle(rows, stream)
     if kind == "Multinomial":
         logits = torch.tensor(case["logits"]).to(dtype)
-        return random.multinomial(logits, case["count"], stream)
+        return multinomial(logits, case["count"], stream)
     if kind in ("RandomGamma", "RandomPoissonV2"):
-        draw = random.gamma if kind == "RandomGamma" else random.poisson
+        draw = gamma if kind == "RandomGamma" else poisson
         return draw(case["shape"], torch.tensor(case["parameter"], dtype=dtype), stream)
-    return random.fill(kind, dtype, case["shape"], stream)
+    return fill(kind, dtype, case["shape"], stream)
 
 
 # One unit in the last place of the largest for what NumPy's or Python's functions round otherwise.
@@ -124,14 +139,14 @@ def scaled(name: str, case: dict[str, Any]) -> Draw:
         kind = {"random_normal": "RandomStandardNormal", "truncated_normal": "TruncatedNormal"}
         return Draw(kind[name], *arguments)
     if name == "uniform_unit_scaling":
-        return random.unit_scaling(shape, *arguments)
+        return unit_scaling(shape, *arguments)
     if name == "variance_scaling":
-        return random.variance_scaling(shape, *arguments)
+        return variance_scaling(shape, *arguments)
     if name == "variance_scaling_initializer":
-        return random.contrib_variance_scaling(shape, *arguments)
+        return contrib_variance_scaling(shape, *arguments)
     if name == "xavier_initializer":
-        return random.contrib_variance_scaling(shape, 1.0, "FAN_AVG", *arguments)
-    return random.variance_scaling(shape, *random.SCALINGS[name])
+        return contrib_variance_scaling(shape, 1.0, "FAN_AVG", *arguments)
+    return variance_scaling(shape, *SCALINGS[name])
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -142,9 +157,9 @@ def test_initializers(name: str, way: str) -> None:
     for run in RUNS:
         want = arrays[f"{name}/{run}"]
         if short == "orthogonal":
-            flat = random.orthogonal_source(case["shape"])
+            flat = orthogonal_source(case["shape"])
             normals = Draw("RandomStandardNormal", 0.0, 1.0).tensor(torch.float32, flat, stream)
-            got = random.orthogonal(normals, case["shape"], *case["arguments"])
+            got = orthogonal(normals, case["shape"], *case["arguments"])
             assert near(got, want, 1e-6)
             continue
         draw = scaled(short, case)
@@ -160,7 +175,7 @@ def test_seeds_are_those_of_get_seed() -> None:
     table = file()[0]["seeds"]["table"]
     assert len(table) == 64
     for graph_seed, op_seed, want in table:
-        assert list(random.op_seeds(graph_seed, op_seed, last_id=4)) == want, (graph_seed, op_seed)
+        assert list(op_seeds(graph_seed, op_seed, last_id=4)) == want, (graph_seed, op_seed)
 
 
 # The shared oracle: seeds of graph and operation, one operation before.
@@ -179,9 +194,9 @@ BEFORE = {"random_shuffle": 5}
 def again(name: str, stream: Stream, like: Tensor) -> Tensor:
     """One run of a case of the shared oracle."""
     if name == "random_shuffle":
-        return random.shuffle(torch.arange(len(like), dtype=like.dtype), stream)
+        return shuffle(torch.arange(len(like), dtype=like.dtype), stream)
     if name == "random_uniform_int":
-        return random.integers(like.dtype, list(like.shape), stream, 0, 1000)
+        return integers(like.dtype, list(like.shape), stream, 0, 1000)
     return MAPPED[name].tensor(like.dtype, list(like.shape), stream)
 
 
@@ -191,7 +206,7 @@ def test_the_shared_oracle(shared: Path, way: str) -> None:
     for case in cases:
         _, name, _ = case.name.split("/")
         given, last_id = case.parameters, BEFORE.get(name, 4)
-        stream = Stream.seeded(*random.op_seeds(given["graph_seed"], given["op_seed"], last_id))
+        stream = Stream.seeded(*op_seeds(given["graph_seed"], given["op_seed"], last_id))
         exact = "normal" not in name or (way == "native" and ON_GLIBC)
         for run in RUNS:
             want = case.arrays[run]
@@ -201,10 +216,10 @@ def test_the_shared_oracle(shared: Path, way: str) -> None:
 
 # The layers' kernels, and how many operations the program had created before each one's own.
 LAYERS = {
-    "d1.kernel": (random.variance_scaling([20, 8], *random.SCALINGS["glorot_uniform"]), 4),
-    "d2.kernel": (random.variance_scaling([8, 3], *random.SCALINGS["glorot_uniform"]), 44),
-    "xavier": (random.contrib_variance_scaling([6, 5], 1.0, "FAN_AVG", True), 55),
-    "he": (random.variance_scaling([3, 3, 4, 5], 2.0), 65),
+    "d1.kernel": (variance_scaling([20, 8], *SCALINGS["glorot_uniform"]), 4),
+    "d2.kernel": (variance_scaling([8, 3], *SCALINGS["glorot_uniform"]), 44),
+    "xavier": (contrib_variance_scaling([6, 5], 1.0, "FAN_AVG", True), 55),
+    "he": (variance_scaling([3, 3, 4, 5], 2.0), 65),
     "tn": (Draw("TruncatedNormal", 0.0, 0.05), 74),
 }
 
@@ -213,7 +228,7 @@ LAYERS = {
 def test_initial_values_of_layers(name: str, shared: Path, way: str) -> None:
     (case,) = recorded(shared, "init")
     want, (draw, last_id) = case.arrays[name], LAYERS[name]
-    seeds = random.op_seeds(case.parameters["graph_seed"], None, last_id)
+    seeds = op_seeds(case.parameters["graph_seed"], None, last_id)
     got = draw.tensor(torch.float32, list(want.shape), Stream.seeded(*seeds))
     exact = draw.kind == "RandomUniform" or (way == "native" and ON_GLIBC)
     assert same(got, want.numpy()) if exact else near(got, want.numpy(), 3e-7)

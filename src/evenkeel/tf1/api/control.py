@@ -1,10 +1,12 @@
 """Control flow and order: cond, case, group, tuple, checks, Python functions."""
 
+from contextlib import nullcontext
 from typing import Any
 
+from evenkeel.tf1 import build
 from evenkeel.tf1.build import apply, convert, name_scope
 from evenkeel.tf1.contexts import CondContext
-from evenkeel.tf1.control_ops import group, identity_of, no_op, with_dependencies
+from evenkeel.tf1.control_ops import group, no_op, with_dependencies
 from evenkeel.tf1.dtypes import as_dtype
 from evenkeel.tf1.fold import constant_value
 from evenkeel.tf1.keys import GraphKeys
@@ -83,10 +85,7 @@ def _result(context: CondContext, value: Any) -> Any:
         return with_dependencies(waits, context.pivot)
     if isinstance(value, IndexedSlices):
         return IndexedSlices(context.AddValue(value.values), context.AddValue(value.indices))
-    tensor = convert(value)
-    if isinstance(tensor, Tensor) and tensor.dtype.is_ref:
-        tensor = identity_of(tensor)
-    return context.AddValue(tensor)
+    return context.AddValue(convert(value))
 
 
 def _matching(first: list[Any], second: list[Any]) -> list[Any]:
@@ -103,7 +102,11 @@ def _matching(first: list[Any], second: list[Any]) -> list[Any]:
 
 
 def _merged(pairs: list[Any]) -> list[Any]:
-    return [apply("Merge", [other, value], name="Merge")[0] for value, other in pairs]
+    made = []
+    for value, other in pairs:
+        refs = value.dtype.is_ref and other.dtype.is_ref
+        made.append(apply("RefMerge" if refs else "Merge", [other, value], name="Merge")[0])
+    return made
 
 
 def _packed(original: Any, merges: list[Any], strict: bool) -> Any:
@@ -156,10 +159,26 @@ def case(
     with name_scope(name, "case", [p for p, _ in pairs]):
         if default is None:
             pred, default = pairs.pop()
+        guards = [_at_most_one(p for p, _ in pairs)] if exclusive else []
         result = default
-        for pred, function in reversed(pairs):
-            result = _link(pred, function, result, strict)
-        return result()
+        with get_default_graph().control_dependencies(guards) if guards else nullcontext():
+            for pred, function in reversed(pairs):
+                result = _link(pred, function, result, strict)
+            return result()
+
+
+def _at_most_one(predicates: Any) -> Any:
+    """A node that fails where more than one predicate holds."""
+    from evenkeel.tf1.api.math import cast
+    from evenkeel.tf1.api.reductions import reduce_sum
+
+    listed = list(predicates)
+    together = apply("Pack", listed, name="preds_c")
+    count = reduce_sum(cast(together, "int32"), name="num_true_conds")
+    fits = apply("LessEqual", count, build.constant(1, name="n_true_conds"))
+    names = ", ".join(getattr(p, "name", "?") for p in listed)
+    message = f"Input error: exclusive=True: more than 1 conditions ({names}) evaluated as True:"
+    return Assert(fits, [message, together], summarize=len(listed))
 
 
 def _link(pred: Any, function: Any, otherwise: Any, strict: bool) -> Any:
@@ -183,10 +202,11 @@ def Assert(condition: Any, data: Any, summarize: int | None = None, name: Any = 
     with name_scope(name, "Assert", [condition, data]):
         values = [convert(d) for d in data]
         if all(v.dtype.base_dtype.name in ("string", "int32") for v in values):
-            return apply("Assert", condition, values, summarize=count, name="Assert")
+            return apply("Assert", condition, list(data), summarize=count, name="Assert")
         truth = convert(condition, name="Condition")
         guarded = cond(
-            truth, no_op, lambda: apply("Assert", truth, values, summarize=count, name="Assert"),
+            truth, no_op,
+            lambda: apply("Assert", condition, list(data), summarize=count, name="Assert"),
             name="AssertGuard",
         )  # fmt: skip
         return guarded if isinstance(guarded, Operation) else guarded.op

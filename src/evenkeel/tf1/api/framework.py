@@ -8,6 +8,7 @@ from evenkeel.tf1.dtypes import DType, as_dtype
 from evenkeel.tf1.fold import constant_value
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.nodes import IndexedSlices, Operation, Tensor
+from evenkeel.tf1.random.seeds import op_seeds
 from evenkeel.tf1.session import InteractiveSession, Session
 from evenkeel.tf1.shapes import Dimension, TensorShape
 from evenkeel.tf1.stacks import get_default_graph, reset_default_graph
@@ -25,8 +26,6 @@ newaxis = None
 OpError = errors.OpError
 get_default_session = stacks.default_session
 get_static_value = constant_value
-# TensorFlow's own default graph seed, where only an operation's seed is given.
-DEFAULT_GRAPH_SEED = 87654321
 
 
 def control_dependencies(control_inputs: Any) -> Any:
@@ -85,15 +84,7 @@ def get_seed(op_seed: int | None) -> tuple[int | None, int | None]:
     A node without its own takes the number of nodes so far.
     """
     graph = get_default_graph()
-    if graph.seed is not None:
-        seeds = graph.seed, graph._last_id if op_seed is None else op_seed
-    elif op_seed is not None:
-        seeds = DEFAULT_GRAPH_SEED, op_seed
-    else:
-        return None, None
-    # Two zeros would mean an unseeded node.
-    limited = seeds[0] % (2**31), seeds[1] % (2**31)
-    return (0, 2**31 - 1) if limited == (0, 0) else limited
+    return op_seeds(graph.seed, op_seed, graph._last_id)
 
 
 def is_tensor(x: Any) -> bool:

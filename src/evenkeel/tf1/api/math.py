@@ -20,7 +20,7 @@ UNARY = {
     "matrix_inverse": "MatrixInverse",
 }  # fmt: skip
 BINARY = {
-    "add": "Add", "atan2": "Atan2", "div_no_nan": "DivNoNan", "equal": "Equal",
+    "add": "Add", "atan2": "Atan2", "equal": "Equal",
     "floormod": "FloorMod", "greater": "Greater", "greater_equal": "GreaterEqual",
     "less": "Less", "less_equal": "LessEqual", "logical_and": "LogicalAnd",
     "logical_or": "LogicalOr", "maximum": "Maximum", "minimum": "Minimum", "mod": "FloorMod",
@@ -85,6 +85,13 @@ def div(x: Any, y: Any, name: str | None = None) -> Any:
         right = convert(y, left.dtype.base_dtype, name="y")
         floats = left.dtype.is_floating or left.dtype.is_complex
         return apply("RealDiv" if floats else "FloorDiv", left, right, name=scope)
+
+
+def div_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
+    """X / y, and 0 where y is 0."""
+    with name_scope(name, "div_no_nan", [x, y]) as scope:
+        left = convert(x, name="x")
+        return apply("DivNoNan", left, convert(y, left.dtype.base_dtype, name="y"), name=scope)
 
 
 def floordiv(x: Any, y: Any, name: str | None = None) -> Any:
@@ -251,6 +258,7 @@ _OWN = [
 ]
 _OWN += [
     "div",
+    "div_no_nan",
     "divide",
     "floor_div",
     "floordiv",

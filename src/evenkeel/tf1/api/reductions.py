@@ -16,14 +16,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _axes(x: Tensor, axis: Any) -> Any:
+def _axes(x: Any, axis: Any) -> Any:
     if axis is not None:
         return axis
-    if x.shape.ndims is not None:
+    if isinstance(x, Tensor) and x.shape.ndims is not None:
         return build.constant(np.arange(x.shape.ndims), int32)
+    from evenkeel.tf1.api.arrays import rank
     from evenkeel.tf1.api.constants import range as range_
 
-    return range_(0, apply("Rank", x))
+    return range_(0, rank(x))  # of variables too: TensorFlow looks at tensors only
 
 
 def _reduction(kind: str) -> Any:
@@ -37,8 +38,8 @@ def _reduction(kind: str) -> Any:
     ) -> Any:
         chosen = reduction_indices if axis is None else axis
         keep = bool(keep_dims if keepdims is None else keepdims)
-        axes = _axes(source := convert(input_tensor), chosen)
-        made = apply(kind, source, axes, keep_dims=keep, name=name)
+        axes = _axes(input_tensor, chosen)
+        made = apply(kind, input_tensor, axes, keep_dims=keep, name=name)
         if chosen is None and not keep:
             made.set_shape(TensorShape([]))
         return made
@@ -59,18 +60,19 @@ def reduce_logsumexp(
     """The logarithm of the sum of exponentials, without overflow."""
     keep = bool(keep_dims if keepdims is None else keepdims)
     axis = reduction_indices if axis is None else axis
+    from evenkeel.tf1.api.arrays import reshape, shape
+    from evenkeel.tf1.api.constants import zeros_like
+
     with name_scope(name, "ReduceLogSumExp", [input_tensor]):
         source = convert(input_tensor)
         raw = reduce_max(source, axis=axis, keepdims=True)
-        finite = apply(
-            "Select", apply("IsFinite", raw), raw, apply("ZerosLike", raw, name="zeros_like")
-        )
+        finite = apply("Select", apply("IsFinite", raw), raw, zeros_like(raw))
         top = apply("StopGradient", finite)
         total = reduce_sum(apply("Exp", apply("Sub", source, top)), axis=axis, keepdims=keep)
         result = apply("Log", total)
         if not keep:
-            top = apply("Reshape", top, apply("Shape", result))
-        return apply("Add", result, top, name=name)
+            top = reshape(top, shape(result))
+        return apply("Add", result, top)
 
 
 def argmax(

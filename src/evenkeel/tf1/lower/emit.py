@@ -107,7 +107,8 @@ class Emitter:
     def _on_host(self, tensor: Tensor) -> Any:
         if tensor not in self._host:
             known = folded(tensor) if self._folds or tensor.op.type == "Const" else None
-            known = None if tensor in self.plan.fed else known
+            # A size known beforehand is dead all the same where its branch is not taken.
+            known = None if tensor in self.plan.fed or tensor in self._dead else known
             if known is not None:
                 self._host[tensor] = to_host(known)
             else:

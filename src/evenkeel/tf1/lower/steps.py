@@ -86,7 +86,7 @@ class Plan:
             if step not in found:
                 found[step] = None
                 todo += step.inputs
-                todo += step.controls
+                todo += self._awaited(step)
         self.steps = sorted(found, key=lambda s: s.order)
         return self.steps
 
@@ -95,10 +95,15 @@ class Plan:
             self.step_of[op] = plain(op)
         return self.step_of[op]
 
+    def _awaited(self, step: Step) -> list[Operation]:
+        """What a step waits for; a placeholder that is fed is there already."""
+        fed = {t.op for t in self.fed if t.op.type in ("Placeholder", "PlaceholderWithDefault")}
+        return [op for op in step.controls if op not in fed]
+
     def predecessors(self, step: Step) -> list[Step]:
         """The steps that must run before."""
         before = [self._step(t.op) for t in step.inputs if t not in self.fed]
-        before += [self._step(op) for op in step.controls]
+        before += [self._step(op) for op in self._awaited(step)]
         return [b for b in dict.fromkeys(before) if b is not step]
 
 

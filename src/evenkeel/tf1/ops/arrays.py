@@ -41,9 +41,11 @@ def size(x: Any, *, out_type: Any) -> Any:
 def _reshaped(node: Any) -> list[TensorShape]:
     known, wanted = node.inputs[0].shape, partial_shape(node.inputs[1])
     asked = folded(node.inputs[1])
-    if wanted.ndims is None or asked is None:
+    if wanted.ndims is None:
         return [wanted]
     total = known.num_elements()
+    if asked is None:
+        return [_completed(wanted, total)]
     fixed = 1
     for value in asked.tolist():
         fixed *= value if value >= 0 else 1
@@ -62,6 +64,18 @@ def _reshaped(node: Any) -> list[TensorShape]:
     for index in open_at:
         sizes[index] = total // fixed
     return [TensorShape(sizes)]
+
+
+def _completed(shape: TensorShape, total: int | None) -> TensorShape:
+    """One unknown size found from the number of values."""
+    sizes = list(shape.sizes)
+    fixed = 1
+    for size in sizes:
+        fixed *= 1 if size is None else size
+    if total is None or sizes.count(None) != 1 or not fixed or total % fixed:
+        return shape
+    sizes[sizes.index(None)] = total // fixed
+    return TensorShape(sizes)
 
 
 @op("Reshape", host=("shape",), shape=_reshaped)
@@ -178,7 +192,15 @@ def slice_(x: Any, begin: list[int], size: list[int]) -> Any:
     return x
 
 
-@op("Tile", host=("multiples",))
+def _tiled(node: Any) -> list[TensorShape]:
+    shape, times = node.inputs[0].shape, partial_shape(node.inputs[1])
+    if shape.ndims is None or times.ndims is None:
+        return [unknown_shape(times.ndims if shape.ndims is None else shape.ndims)]
+    pairs = zip(shape.sizes, times.sizes, strict=True)
+    return [TensorShape([None if None in (s, n) else s * n for s, n in pairs])]
+
+
+@op("Tile", host=("multiples",), shape=_tiled)
 def tile(x: Any, multiples: list[int]) -> Any:
     """The values repeated along each axis."""
     return x.repeat(multiples)
@@ -284,7 +306,7 @@ def broadcast_gradient_args(a: Any, b: Any) -> Any:
     # An axis of 1 on both sides is summed on both: it changes nothing and TensorFlow does so.
     first = [i for i, (x, y) in pairs if x == 1]
     second = [i for i, (x, y) in pairs if y == 1]
-    if left == right:
+    if a.tolist() == b.tolist():
         first = second = []
     return torch.tensor(first, dtype=a.dtype), torch.tensor(second, dtype=a.dtype)
 

@@ -58,8 +58,6 @@ BINARY: dict[str, Any] = {
     "FloorMod": torch.remainder,
     "Mod": torch.fmod,
     "TruncateMod": torch.fmod,
-    "Maximum": torch.maximum,
-    "Minimum": torch.minimum,
     "Atan2": torch.atan2,
     "Less": torch.lt,
     "LessEqual": torch.le,
@@ -75,6 +73,22 @@ for _kind, _run in UNARY.items():
     op(_kind, shape=same)(_run)
 for _kind, _run in BINARY.items():
     op(_kind, shape=broadcast)(_run)
+
+
+@op("Maximum", shape=broadcast)
+def maximum(x: Any, y: Any) -> Any:
+    """The larger; of equals the gradient goes to x, where torch would give each a half."""
+    if x.requires_grad or y.requires_grad:
+        return torch.where(x >= y, x, y)
+    return torch.maximum(x, y)
+
+
+@op("Minimum", shape=broadcast)
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller; of equals the gradient goes to x, where torch would give each a half."""
+    if x.requires_grad or y.requires_grad:
+        return torch.where(x <= y, x, y)
+    return torch.minimum(x, y)
 
 
 @op("Sign", shape=same)

@@ -7,7 +7,6 @@ import torch
 
 from evenkeel.tf1 import errors
 from evenkeel.tf1.fold import folded
-from evenkeel.tf1.ops.rules import unknown
 from evenkeel.tf1.ops.table import op
 from evenkeel.tf1.shapes import TensorShape, unknown_shape
 
@@ -223,7 +222,8 @@ def top_k(x: Any, k: int) -> Any:
 
 
 def _in_top(node: Any) -> list[TensorShape]:
-    return [node.inputs[1].shape]
+    batch = node.inputs[0].shape[:1] if node.inputs[0].shape.ndims else unknown_shape(1)
+    return [batch.merge_with(node.inputs[1].shape)]
 
 
 @op("InTopKV2", host=("k",), shape=_in_top)
@@ -255,7 +255,20 @@ def unique(x: Any, *, out_idx: Any) -> Any:
     return x[kept], torch.from_numpy(rank[inverse]).to(out_idx.as_torch_dtype)
 
 
-@op("DynamicStitch", shape=unknown)
+def _stitched(node: Any) -> list[TensorShape]:
+    count = node.attrs["N"]
+    places, first = node.inputs[:count], node.inputs[count]
+    known = [folded(t) for t in places]
+    size = None
+    if all(v is not None for v in known):
+        size = max((int(v.max()) + 1 for v in known if v.size), default=0)
+    ranks = places[0].shape.ndims
+    if ranks is None or first.shape.ndims is None:
+        return [unknown_shape()]
+    return [TensorShape([size, *first.shape.sizes[ranks:]])]
+
+
+@op("DynamicStitch", shape=_stitched)
 def dynamic_stitch(indices: list[Any], data: list[Any]) -> Any:
     """Values put at their places; the last one wins."""
     count = max((int(i.max()) + 1 for i in indices if i.numel()), default=0)

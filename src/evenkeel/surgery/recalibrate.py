@@ -1,0 +1,160 @@
+"""recalibrate: running statistics that are those of the data, not of an average along the way."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evenkeel.errors import BadData, BadOption, EmptyBatch
+from evenkeel.nn import FrozenBatchNorm
+from evenkeel.surgery.gathering import METHODS, Gathering, Reached
+from evenkeel.surgery.progress import followed
+from evenkeel.surgery.sites import sites
+
+Forward = Callable[[nn.Module, Any], Any]
+
+
+def recalibrate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    forward: Forward | None = None,
+    layerwise: bool = False,
+    method: str = "population",
+    progress: bool = True,
+    inplace: bool = False,
+) -> nn.Module:
+    """``model`` with running statistics taken anew from ``batches``; nothing else changes.
+
+    Math:    "population": mean and variance of all values, batches merged by their counts;
+             "average": the plain average of the batches' means and of their variances, as in the
+             paper's inference; Bessel's correction as the layer's own convention has it
+    Shapes:  as the model's
+    Dtypes:  as the model's; merged in f64, rounded once
+    Error:   layer by layer: within 1e-6 of the float64 statistics of what reaches the layer, whatever
+             the order and size of the batches. Joint: so for the first layer; the others see inputs
+             that are normalized batch by batch, as in training, which depends on how the data is cut
+    Raises:  BadOption; BadData for a batch with NaN or infinity, or passes of different lengths;
+             EmptyBatch without any batch; after any error or interruption the model is as it was
+    Source:  Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2; Wu & Johnson 2021, arXiv:2105.07576,
+             section 3
+
+    A batch is a tensor, a tuple or list whose first part is the input, or a mapping of named
+    arguments; ``forward(model, batch)`` runs any other. ``layerwise`` goes through the data once for
+    each layer and once more, in the order in which the layers run: each sees what passed recalibrated
+    layers, as in inference. ``inplace`` recalibrates the model itself.
+
+    The model runs in inference mode (no dropout) and gets its modes back. Frozen layers are left
+    alone: FrozenBatchNorm, momentum 0, a layer in inference mode inside of a model in training mode.
+
+    >>> model = recalibrate(nn.Sequential(nn.BatchNorm1d(1)), [torch.tensor([[1.0], [3.0]])])
+    >>> model[0].running_mean, model[0].running_var
+    (tensor([2.]), tensor([2.]))
+    """
+    _check(model, batches, method, layerwise)
+    target = model if inplace else copy.deepcopy(model)
+    chosen = tuple(site for site in sites(target) if _moves(site.module, target))
+    data = _Data(target, batches, forward or _call, progress)
+    with _inference(target), torch.no_grad(), Gathering(chosen, method) as gathering:
+        if layerwise:
+            _layer_by_layer(gathering, data)
+        else:
+            data.passed(gathering)
+    gathering.commit()
+    return target
+
+
+class _Data:
+    """The batches, which must be as many in every pass."""
+
+    def __init__(
+        self, model: nn.Module, batches: Iterable[Any], forward: Forward, progress: bool
+    ) -> None:
+        self._model, self._batches, self._forward = model, batches, forward
+        self._progress, self._count = progress, 0
+
+    def passed(self, gathering: Gathering) -> None:
+        """Run the model on every batch."""
+        count = 0
+        for count, batch in enumerate(followed(self._batches, self._progress), 1):
+            gathering.begin(count)
+            try:
+                self._forward(self._model, batch)
+            except Reached:
+                continue
+        if not count:
+            raise EmptyBatch(
+                "there was no batch to take statistics of",
+                got="batches that are empty",
+                do="give a loader, or a list of batches, not one that has run through",
+            )
+        if self._count and count != self._count:
+            raise BadData(
+                "the batches are not the same in every pass",
+                got=f"{self._count} batches at first, {count} later",
+                do="give a list or a loader that begins anew each time it is asked",
+            )
+        self._count = count
+
+
+def _layer_by_layer(gathering: Gathering, data: _Data) -> None:
+    """One pass to see the order of the layers, then one for each."""
+    gathering.watch()
+    data.passed(gathering)
+    for site in gathering.order():
+        gathering.only(site)
+        data.passed(gathering)
+        gathering.settle(site)
+
+
+@contextmanager
+def _inference(model: nn.Module) -> Iterator[None]:
+    """Every part in inference mode, and back again."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in modes:  # not eval(), which classes override to do other things
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _moves(layer: nn.Module, model: nn.Module) -> bool:
+    """Whether a layer has running statistics that training would move."""
+    if isinstance(layer, FrozenBatchNorm) or layer._buffers.get("running_mean") is None:
+        return False
+    stopped = getattr(layer, "momentum", None) == 0
+    return not stopped and (layer.training or not model.training)
+
+
+def _call(model: nn.Module, batch: Any) -> Any:
+    if isinstance(batch, Tensor):
+        return model(batch)
+    if isinstance(batch, Mapping):
+        return model(**batch)
+    if isinstance(batch, tuple | list) and batch and isinstance(batch[0], Tensor):
+        return model(batch[0])
+    raise BadOption(
+        "a batch is a tensor, a tuple or list that begins with one, or a mapping of arguments",
+        got=type(batch).__name__,
+        do="give forward=, which runs the model on a batch: forward(model, batch)",
+    )
+
+
+def _check(model: nn.Module, batches: Iterable[Any], method: str, layerwise: bool) -> None:
+    if not isinstance(model, nn.Module):
+        raise BadOption("this takes a model", got=type(model).__name__, do="give a torch.nn.Module")
+    if method not in METHODS:
+        raise BadOption(
+            "unknown method", got=repr(method), do=f"use {' or '.join(map(repr, METHODS))}"
+        )
+    if layerwise and isinstance(batches, Iterator):
+        raise BadOption(
+            "layer by layer goes through the batches many times, and an iterator ends with the first",
+            got=type(batches).__name__,
+            do="give a list or a loader",
+        )

@@ -1,0 +1,1 @@
+"""The gradient of each operation type, one family a file; found by themselves."""

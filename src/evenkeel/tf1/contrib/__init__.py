@@ -1,0 +1,18 @@
+"""``tf.contrib``: layers, framework, slim."""
+
+import importlib
+import importlib.util
+from typing import Any
+
+from evenkeel.tf1.catalogue import missing
+
+_PARTS = ("framework", "layers", "slim", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    path = f"{__name__}.{name}"
+    if name in _PARTS and importlib.util.find_spec(path) is not None:
+        return importlib.import_module(path)
+    raise missing(f"tf.contrib.{name}", _PARTS)

@@ -1,0 +1,296 @@
+"""recalibrate: the statistics are the data's; nothing else moves, whatever happens on the way."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evenkeel.errors import BadData, BadOption, EmptyBatch
+from evenkeel.nn import BatchNorm1d, BatchNorm2d, BatchRenorm, FrozenBatchNorm, Population
+from evenkeel.surgery import recalibrate
+from oracles.compare import assert_close, max_error
+from surgery import models
+from surgery.same import scrambled
+
+BN = nn.BatchNorm2d
+DATA = torch.randn(30, 3, 6, 6, generator=torch.Generator().manual_seed(11)) * 3 + 2
+
+
+def batches(size: int, order: Tensor | None = None) -> list[Tensor]:
+    return list(torch.split(DATA if order is None else DATA[order], size))
+
+
+def deep() -> nn.Module:
+    torch.manual_seed(0)
+    return scrambled(
+        nn.Sequential(
+            BN(3),
+            nn.Conv2d(3, 4, 3, padding=1),
+            BN(4),
+            nn.ReLU(),
+            models.Basic(),
+            nn.Dropout(0.5),
+            nn.Flatten(),
+            nn.Linear(144, 5),
+            BatchNorm1d(5, activation="relu"),
+        )
+    )
+
+
+def norms(model: nn.Module) -> list[Any]:
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def statistics(model: nn.Module) -> Tensor:
+    pairs = [torch.cat([m.running_mean, m.running_var]) for m in norms(model)]
+    return torch.cat(pairs).double()
+
+
+def population(model: nn.Module, x: Tensor) -> Tensor:
+    """The statistics layer by layer in float64: the definition, with the whole data as one batch."""
+    exact = copy.deepcopy(model).double().eval().requires_grad_(False)
+    order: list[Any] = []
+    handles = [m.register_forward_hook(lambda m, a, y: order.append(m)) for m in norms(exact)]
+    exact(x.double())
+    for handle in handles:
+        handle.remove()
+    for layer in order:
+        seen: list[Tensor] = []
+        hook = layer.register_forward_pre_hook(lambda m, a, seen=seen: seen.append(a[0]))
+        exact(x.double())
+        hook.remove()
+        rows = seen[0].movedim(1, -1).flatten(0, -2)
+        layer.running_mean, layer.running_var = rows.mean(0), rows.var(0, unbiased=True)
+    return statistics(exact)
+
+
+@pytest.mark.parametrize("size", [30, 7, 1])
+def test_layer_by_layer_gives_the_population_in_any_order_and_size(size: int) -> None:
+    model = deep()
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(size))
+    done = recalibrate(model, batches(size, order), layerwise=True)
+    assert_close(statistics(done), population(model, DATA), 1e-6, "statistics")
+
+
+def test_joint_gives_the_population_of_what_the_first_layer_sees() -> None:
+    done: Any = recalibrate(deep(), batches(7))
+    rows = DATA.double().movedim(1, -1).flatten(0, -2)
+    assert_close(done[0].running_mean.double(), rows.mean(0), 1e-6, "mean")
+    assert_close(done[0].running_var.double(), rows.var(0), 1e-6, "var")
+    # With all data in one batch, training and inference see the same.
+    model = deep()
+    whole = recalibrate(model, [DATA])
+    assert_close(statistics(whole), population_joint(model, DATA), 2e-5, "statistics")
+
+
+def population_joint(model: nn.Module, x: Tensor) -> Tensor:
+    """As torch's own layers have it after one training batch with momentum 1, without dropout."""
+    exact = copy.deepcopy(model).double()
+    for part in exact.modules():
+        part.training = isinstance(part, nn.modules.batchnorm._BatchNorm)
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.momentum = 1.0
+    exact(x.double())
+    return statistics(exact)
+
+
+def test_a_short_batch_counts_for_what_it_holds() -> None:
+    model = nn.Sequential(BN(3))
+    done: Any = recalibrate(model, [DATA[:28], DATA[28:]])
+    rows = DATA.double().movedim(1, -1).flatten(0, -2)
+    assert_close(done[0].running_mean.double(), rows.mean(0), 1e-6, "mean")
+    average: Any = recalibrate(model, [DATA[:28], DATA[28:]], method="average")
+    parts = [p.double().movedim(1, -1).flatten(0, -2) for p in (DATA[:28], DATA[28:])]
+    want = sum(p.var(0) for p in parts) / 2
+    assert_close(average[0].running_var.double(), torch.as_tensor(want), 1e-6, "var")
+    assert max_error(average[0].running_mean, done[0].running_mean) > 1e-3
+
+
+def test_each_layer_keeps_its_convention() -> None:
+    x = DATA[:4]
+    model: Any = nn.Sequential(
+        BN(3),
+        BatchNorm2d(3, running_var="biased"),
+        BatchRenorm(3),
+        BatchNorm2d(3, running=Population()),
+    )
+    for layer in model:
+        done: Any = recalibrate(nn.Sequential(layer), [x[:3], x[3:]], layerwise=True)
+        rows = x.double().movedim(1, -1).flatten(0, -2)
+        biased = isinstance(layer, BatchNorm2d | BatchRenorm) and not layer.spec.unbiased
+        assert_close(done[0].running_var.double(), rows.var(0, unbiased=not biased), 1e-6, "var")
+    assert_close(done[0].population_count, torch.full((3,), 144.0).double(), 0.0, "count")
+    assert_close(done[0].population_m2, rows.var(0, unbiased=False) * 144, 1e-9, "m2")
+    done.train()(x)  # the population goes on
+    twice = torch.cat([x, x]).double().movedim(1, -1).flatten(0, -2)
+    assert_close(done[0].running_var.double(), twice.var(0), 1e-6, "var")
+
+
+def test_a_mask_counts() -> None:
+    x, mask = DATA[:4], torch.ones(4, 6, 6, dtype=torch.bool)
+    mask[:, 3:] = False
+    layer = BatchNorm2d(3)
+    done: Any = recalibrate(layer, [(x, mask)], forward=lambda m, b: m(b[0], mask=b[1]))
+    rows = x[:, :, :3].double().movedim(1, -1).flatten(0, -2)
+    assert_close(done.running_mean.double(), rows.mean(0), 1e-6, "mean")
+
+
+def test_frozen_layers_modes_and_counters_stay() -> None:
+    model: Any = nn.Sequential(
+        BN(3),
+        BN(3),
+        BN(3, momentum=0.0),
+        FrozenBatchNorm(3),
+        nn.Dropout(),
+        BN(3),
+        nn.Dropout().eval(),
+    )
+    scrambled(model)
+    model[1].eval()
+    model[0].num_batches_tracked.fill_(17)
+    before, modes = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
+    state = torch.get_rng_state()
+    assert recalibrate(model, batches(7), inplace=True) is model
+    assert torch.equal(state, torch.get_rng_state())
+    moved = {n for n, v in model.state_dict().items() if not torch.equal(v, before[n])}
+    assert moved == {f"{i}.running_{name}" for i in (0, 5) for name in ("mean", "var")}
+    assert [m.training for m in model.modules()] == modes
+    assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_batches_of_any_structure() -> None:
+    model = deep()
+    want = statistics(recalibrate(model, batches(10)))
+    kinds: list[tuple[list[Any], Any]] = [
+        ([(b, 3) for b in batches(10)], None),
+        ([[b] for b in batches(10)], None),
+        ([{"input": b} for b in batches(10)], None),
+        ([{"x": {"y": b}} for b in batches(10)], lambda m, b: m(b["x"]["y"])),
+    ]
+    for data, forward in kinds:
+        assert torch.equal(statistics(recalibrate(model, data, forward=forward)), want)
+    assert torch.equal(statistics(recalibrate(model, iter(batches(10)))), want)
+    with pytest.raises(BadOption, match="a batch is a tensor"):
+        recalibrate(model, ["text"])
+
+
+def stops() -> Iterator[Tensor]:
+    yield DATA[:5]
+    raise KeyboardInterrupt
+
+
+class Shrinks:
+    """Batches that are one fewer each time."""
+
+    def __init__(self) -> None:
+        self.left = 4
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self.left -= 1
+        return iter(batches(5)[: self.left])
+
+
+class Late:
+    """Batches whose second pass is interrupted."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self.passes += 1
+        yield DATA[:5]
+        if self.passes == 3:
+            raise RuntimeError("the disk is gone")
+
+
+NAN = [DATA[:5], torch.full((2, 3, 6, 6), float("nan"))]
+FAILURES: dict[str, tuple[Callable[[], Any], bool, type[BaseException], str]] = {
+    "interrupted": (stops, False, KeyboardInterrupt, ""),
+    "late": (Late, True, RuntimeError, "the disk"),
+    "NaN": (lambda: NAN, False, BadData, "at:  0\n.*batch 2"),
+    "NaN, layer by layer": (lambda: NAN, True, BadData, "NaN or infinity"),
+    "shrinks": (Shrinks, True, BadData, "3 batches at first, 2 later"),
+    "empty": (list, False, EmptyBatch, "no batch"),
+    "iterator": (lambda: iter(batches(5)), True, BadOption, "many times"),
+    "wrong shape": (lambda: [DATA[:5], DATA[:, :2]], False, ValueError, ""),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_whatever_goes_wrong_the_model_is_as_it_was(name: str) -> None:
+    data, layerwise, error, says = FAILURES[name]
+    model = deep()
+    state, modes = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
+    tensors = [*model.parameters(), *model.buffers()]
+    with pytest.raises(error, match=f"(?s){says}"):
+        recalibrate(model, data(), layerwise=layerwise, inplace=True)
+    assert [m.training for m in model.modules()] == modes
+    assert all(
+        a is b for a, b in zip([*model.parameters(), *model.buffers()], tensors, strict=True)
+    )
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, state[key]), key
+    assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_an_error_while_writing_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evenkeel.surgery import gathering
+
+    model = deep()
+    state = copy.deepcopy(model.state_dict())
+    real = gathering.Gathering._new
+
+    def broken(self: Any, site: Any) -> Any:
+        pairs = real(self, site)
+        return [(b, v[:2] if site.path == "8" else v) for b, v in pairs]
+
+    monkeypatch.setattr(gathering.Gathering, "_new", broken)
+    with pytest.raises(RuntimeError):
+        recalibrate(model, batches(5), inplace=True)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, state[key]), key
+
+
+def test_statistics_that_do_not_fit_the_dtype_are_named() -> None:
+    model = nn.Sequential(BN(3)).half()
+    with pytest.raises(BadData, match="do not fit"):
+        recalibrate(model, [DATA.half() * 1000])
+
+
+def test_a_layer_that_is_not_reached_keeps_its_statistics() -> None:
+    model = models.DataFlow(a=BN(3), block=nn.Sequential(BN(3), nn.ReLU()), b=scrambled(BN(3)))
+    want = model.b.running_mean.clone()  # type: ignore[operator]
+    for layerwise in (False, True):
+        done: Any = recalibrate(model, batches(5), layerwise=layerwise)
+        assert torch.equal(done.b.running_mean, want)
+
+
+def test_a_layer_called_twice_sees_both() -> None:
+    model: Any = models.Twice(a=BN(3))
+    done: Any = recalibrate(model, [DATA], layerwise=False)
+    first = nn.functional.batch_norm(DATA.double(), None, None, training=True).relu()
+    rows = torch.cat([DATA.double(), first]).movedim(1, -1).flatten(0, -2)
+    assert_close(done.a.running_mean.double(), rows.mean(0), 1e-4, "mean")
+    recalibrate(model, [DATA], layerwise=True)
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(BadOption, match="unknown method"):
+        recalibrate(deep(), [DATA], method="mean")
+    with pytest.raises(BadOption, match="takes a model"):
+        recalibrate("model", [DATA])  # type: ignore[arg-type]
+    assert type(recalibrate(nn.Linear(2, 2), [torch.ones(1, 2)])) is nn.Linear
+
+
+def test_a_bar_is_shown_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalibrate(deep(), batches(5))
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    recalibrate(deep(), batches(5), progress=False)
+    assert capsys.readouterr() == ("", "")
+    recalibrate(deep(), batches(5), progress=True)
+    assert "batches" in capsys.readouterr().err
