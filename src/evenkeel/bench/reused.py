@@ -80,6 +80,7 @@ class Reused:
             MOMENTUM,
             True,
             ctypes.addressof(self._finite),
+            0,
         )
 
     def _backward(self) -> bytes:
