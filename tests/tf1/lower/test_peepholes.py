@@ -13,7 +13,7 @@ from evenkeel.tf1.ops import normalization
 VALUES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 5, 3)).astype(np.float32)
 
 
-def network(training: bool) -> tuple[Any, Any, list[Any], Any]:
+def network(training: Any) -> tuple[Any, Any, list[Any], Any]:
     x = tf.placeholder(tf.float32, [None, 5, 5, 3])
     normal = tf.layers.batch_normalization(x, training=training)
     y = tf.nn.relu(normal)
@@ -53,6 +53,44 @@ def test_a_fused_relu_gives_what_the_nodes_give(
     monkeypatch.setattr(rewrites, "PEEPHOLES", [])
     plain = run(training, between=False)
     assert kernels == ["relu", None, None]
+    for one, two, three in zip(found, plain, seen, strict=True):
+        assert np.allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
+        assert np.allclose(three, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
+
+
+def switched(training: bool, between: bool) -> list[Any]:
+    """The same behind a placeholder that says whether it trains."""
+    with tf.Graph().as_default() as graph:
+        mode = tf.placeholder(tf.bool)
+        x, y, rest, normal = network(mode)
+        start = tf.global_variables_initializer()
+    with tf.Session(graph=graph) as session:
+        session.run(start)
+        wanted = [y, *rest, *([normal] if between else [])]
+        values = session.run(wanted, {x: VALUES, mode: training})
+        averages = session.run(graph.get_collection("variables"))
+    return [*[v for v in values if v is not None][:4], *averages]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_relu_moves_into_both_branches_of_a_cond(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels: list[str | None] = []
+    whole = normalization.normalized
+
+    def noted(*args: Any, **given: Any) -> Any:
+        kernels.append(given.get("activation"))
+        return whole(*args, **given)
+
+    monkeypatch.setattr(normalization, "normalized", noted)
+    monkeypatch.setattr(batch_norm_relu, "normalized", noted)
+    found = switched(training, between=False)
+    assert kernels == ["relu"]
+    seen = switched(training, between=True)
+    assert kernels == ["relu", None]
+    monkeypatch.setattr(rewrites, "PEEPHOLES", [])
+    plain = switched(training, between=False)
     for one, two, three in zip(found, plain, seen, strict=True):
         assert np.allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
         assert np.allclose(three, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())

@@ -139,9 +139,9 @@ class Emitter:
         node = self._call(run, args, op)
         self._bind(op.outputs, node)
         if any(a.ref for a in arguments):
-            self._written(op, node)
+            self._written(op)
 
-    def _written(self, op: Operation, node: Any) -> None:
+    def _written(self, op: Operation) -> None:
         for arg, group in zip(
             signature(op.type).inputs, grouped(op.type, op.attrs, op.inputs), strict=True
         ):
@@ -175,8 +175,14 @@ class Emitter:
         if step.name == "while":
             run = run(self._function)
             self._reads.clear()  # the loop may have written any variable
+        if step.needs_state:
+            run = run(self.state)
         args = tuple(self.value(t) for t in step.inputs)
-        self._bind(step.outputs, self._call(run, args, step.op), always_many=True)
+        node = self._call(run, args, step.op)
+        self._bind(step.outputs, node, always_many=True)
+        if step.needs_state:
+            for op in step.covers:
+                self._written(op)
 
     def _function(self, plan: Plan, given: list[Tensor], context: Any) -> Callable[..., Any]:
         """A function of ``given`` that computes what ``plan`` fetches."""

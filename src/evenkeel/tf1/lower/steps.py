@@ -1,7 +1,7 @@
 """Steps: what a lowered program does one after the other. A step is a node, or several fused."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenkeel.tf1.nodes import Operation, Tensor
@@ -21,6 +21,7 @@ class Step:
     run: Callable[..., Any] | None = None
     name: str = ""
     context: Any = None
+    needs_state: bool = False
 
     @property
     def op(self) -> Operation:
@@ -60,6 +61,18 @@ def fused(
     waits = dict.fromkeys(c for op in nodes for c in op.control_inputs if c not in inside)
     context = nodes[-1]._control_flow_context
     return Step(nodes, tuple(inputs), tuple(waits), tuple(outputs), run, name, context)
+
+
+def stateful(
+    covers: Iterable[Operation],
+    inputs: Iterable[Tensor],
+    outputs: Iterable[Tensor],
+    bound: Callable[..., Any],
+    name: str,
+) -> Step:
+    """``fused`` for nodes that change variables: ``bound(state)`` gives the function to run."""
+    step = fused(covers, inputs, outputs, bound, name)
+    return replace(step, needs_state=True)
 
 
 class Plan:

@@ -97,17 +97,26 @@ def momentum_(
     return torch.sub(var, new, alpha=lr), new
 
 
+def adam_numbers(
+    beta1_power: float, beta2_power: float, lr: float, beta1: float, beta2: float, epsilon: float
+) -> tuple[float, float, float, float, float]:
+    """The rate, 1 − beta1, beta2, 1 − beta2 and epsilon, in float32 as TensorFlow computes them."""
+    one = np.float32(1.0)
+    powers = np.float32(beta1_power), np.float32(beta2_power)
+    rate = float(np.float32(lr) * np.sqrt(one - powers[1]) / (one - powers[0]))
+    return rate, float(one - np.float32(beta1)), beta2, float(one - np.float32(beta2)), epsilon
+
+
 @update("Adam")
 def adam(
     var: Any, m: Any, v: Any, beta1_power: float, beta2_power: float, lr: float, beta1: float,
     beta2: float, epsilon: float, grad: Any, use_nesterov: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """M and v are running means of grad and grad²; var − lr' · m / (√v + epsilon)."""
-    one = np.float32(1.0)  # in float32, as TensorFlow computes it
-    powers = np.float32(beta1_power), np.float32(beta2_power)
-    rate = float(np.float32(lr) * np.sqrt(one - powers[1]) / (one - powers[0]))
-    new_m = torch.lerp(m, grad, float(one - np.float32(beta1)))
-    new_v = torch.mul(v, beta2).addcmul_(grad, grad, value=float(one - np.float32(beta2)))
+    numbers = adam_numbers(beta1_power, beta2_power, lr, beta1, beta2, epsilon)
+    rate, one_minus_beta1, beta2, one_minus_beta2, epsilon = numbers
+    new_m = torch.lerp(m, grad, one_minus_beta1)
+    new_v = torch.mul(v, beta2).addcmul_(grad, grad, value=one_minus_beta2)
     over = torch.sqrt(new_v).add_(epsilon)
     if use_nesterov:
         step = torch.mul(new_m, beta1).add_(grad, alpha=1 - beta1)

@@ -7,7 +7,7 @@ from evenkeel.tf1.lower.steps import Plan, fused
 from evenkeel.tf1.nodes import Operation
 from evenkeel.tf1.ops.normalization import normalized
 
-_KINDS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+KINDS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
 @peephole
@@ -19,14 +19,16 @@ def batch_norm_relu(plan: Plan) -> None:
             continue
         norm = relu.inputs[0].op
         same = norm._control_flow_context is relu._control_flow_context
-        if norm.type not in _KINDS or relu.inputs[0].index or not same or relu.control_inputs:
+        if norm.type not in KINDS or relu.inputs[0].index or not same or relu.control_inputs:
             continue
         outputs = (relu.outputs[0], *norm.outputs[1:])
         if free(plan, (norm, relu), outputs):
-            plan.replace(fused((norm, relu), norm.inputs, outputs, _both(norm), "batch_norm_relu"))
+            plan.replace(fused((norm, relu), norm.inputs, outputs, both(norm), "batch_norm_relu"))
 
 
-def _both(norm: Operation) -> Any:
+def both(norm: Operation) -> Any:
+    """The kernel of a FusedBatchNorm with Relu."""
+
     def batch_norm_relu(*inputs: Any) -> Any:
         return normalized(*inputs, op=norm, activation="relu")
 
