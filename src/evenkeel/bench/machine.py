@@ -41,7 +41,7 @@ def this_machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         threads=torch.get_num_threads(),
         load=round(os.getloadavg()[0], 2),
-        system=f"{platform.system()} {platform.machine()}, {" ".join(platform.libc_ver())}",
+        system=f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
         python=platform.python_version(),
         torch=torch.__version__,
         evenkeel=evenkeel.__version__,
