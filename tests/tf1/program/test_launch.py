@@ -55,6 +55,29 @@ def test_the_old_order_holds_while_a_program_runs(run: Run) -> None:
     assert run(text).out == "True\n"
 
 
+CROSS_ENTROPY = """
+import tensorflow as tf
+logits, labels = tf.constant([[2.0, 0.0], [0.0, 1.0]]), tf.constant([[1.0, 0.0], [1.0, 0.0]])
+old = tf.nn.softmax_cross_entropy_with_logits({arguments})
+print(tf.Session().run(old).tolist())
+"""
+
+
+def test_a_cross_entropy_without_names_is_taken_in_the_old_order(run: Run) -> None:
+    positional = run(CROSS_ENTROPY.format(arguments="logits, labels") * 2)
+    named = run(CROSS_ENTROPY.format(arguments="labels=labels, logits=logits"))
+    assert positional.out == named.out * 2 != ""
+    assert positional.err.count("softmax_cross_entropy_with_logits(logits, labels)") == 1
+    assert not named.err
+
+
+def test_elsewhere_a_cross_entropy_without_names_is_refused() -> None:
+    import evenkeel.tf1 as tf
+
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="named arguments"):
+        tf.nn.softmax_cross_entropy_with_logits([[1.0]], [[1.0]])
+
+
 @pytest.mark.parametrize(
     ("text", "status"), [("import sys; sys.exit(7)", 7), ("raise SystemExit", None), ("", 0)]
 )

@@ -2,13 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from evenkeel.tf1 import build
+from evenkeel.tf1 import build, program
 from evenkeel.tf1.api import arrays
 from evenkeel.tf1.api.constants import ones_like, zeros_like
 from evenkeel.tf1.api.constants import range as counting
 from evenkeel.tf1.api.math import cast
 from evenkeel.tf1.build import apply, convert, name_scope
 from evenkeel.tf1.nodes import Tensor
+from evenkeel.tf1.program.notices import notice
 
 __all__ = [
     "in_top_k", "log_poisson_loss", "sigmoid_cross_entropy_with_logits",
@@ -85,7 +86,19 @@ def softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, dim: Any = -1, name: Any = None,
     axis: Any = None,
 ) -> Any:  # fmt: skip
-    """The cross entropy of softmax; no gradient flows to the labels."""
+    """The cross entropy of softmax; no gradient flows to the labels.
+
+    Positional arguments are an error, but for a program under ``evenkeel run``: there they are
+    (logits, labels), their order before TensorFlow 1.0.
+    """
+    positional = _sentinel is not None and labels is not None and logits is None
+    if positional and program.legacy_positional_xent:
+        _sentinel, logits = None, _sentinel
+        notice(
+            "xent",
+            "softmax_cross_entropy_with_logits(logits, labels) without names: taken in the order of "
+            "TensorFlow before 1.0; TensorFlow 1.15 refuses it",
+        )
     _ensure("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     place = dim if axis is None else axis
     with name_scope(name, "softmax_cross_entropy_with_logits_sg", [logits, labels]) as scope:
