@@ -12,6 +12,8 @@ PACKAGE = Path(evenkeel.__file__).parent
 ORDER = (
     "version",
     "errors",
+    "files",
+    "threads",
     "tables",
     "conventions",
     "views",

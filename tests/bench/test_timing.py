@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from evenkeel.bench.sides import Lap
-from evenkeel.bench.timing import FEWEST, WARM_UP, geometric_mean, ratio, threads, turn_by_turn
+from evenkeel.bench.timing import FEWEST, WARM_UP, geometric_mean, ratio, turn_by_turn
+from evenkeel.threads import borrowed_threads
 
 
 class Counting:
@@ -72,7 +73,7 @@ def test_the_geometric_mean() -> None:
 
 def test_threads_are_put_back() -> None:
     before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), threads(before + 2):
+    with pytest.raises(ZeroDivisionError), borrowed_threads(before + 2):
         assert torch.get_num_threads() == before + 2
         raise ZeroDivisionError
     assert torch.get_num_threads() == before

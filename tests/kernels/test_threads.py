@@ -5,9 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ import evenkeel as ek
 from evenkeel.kernels import Call, library
 from evenkeel.kernels.fused import native as fused
 from evenkeel.kernels.plan import plan_of
+from evenkeel.threads import borrowed_threads
 from oracles import definitions
 from oracles.compare import assert_close
 
@@ -37,16 +36,6 @@ KINDS = [
     for layout in (LAYOUTS if len(shape) == 4 else ["nchw"])
     for dtype in (torch.float32, torch.bfloat16)
 ]
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def normal(shape: tuple[int, ...], layout: str = "nchw", seed: int = 0) -> Tensor:
@@ -84,7 +73,7 @@ def test_the_same_bits_for_any_number_of_threads(
     residual = normal(SHAPES[name], layout, 2).to(dtype) if name == "rows" else None
     results = {}
     for number in (1, 2, 3, 7):
-        with threads(number):
+        with borrowed_threads(number):
             assert library.threads() == number
             results[number] = step(x, dy, residual)
     assert all(same(results[1], results[number]) for number in results)
@@ -93,7 +82,7 @@ def test_the_same_bits_for_any_number_of_threads(
 @pytest.mark.parametrize("number", [1, 3])
 def test_the_same_bits_every_time(number: int) -> None:
     x, dy = (normal((16, 24, 14, 14), seed=seed) for seed in (0, 1))
-    with threads(number):
+    with borrowed_threads(number):
         first = step(x, dy)
         assert all(same(first, step(x, dy)) for _ in range(100))
 
@@ -112,7 +101,7 @@ def test_several_python_threads_get_their_own_results() -> None:
     alone = [step(*pair) for pair in inputs]
 
     def work(k: int) -> bool:
-        with threads(1 + k % 2):  # OpenMP's setting belongs to this Python thread
+        with borrowed_threads(1 + k % 2):  # OpenMP's setting belongs to this Python thread
             return all(same(step(*inputs[k]), alone[k]) for _ in range(10))
 
     with ThreadPoolExecutor(4) as pool:

@@ -1,7 +1,6 @@
 """Batch normalization as differentiable calls: eager, and as operators for torch.compile."""
 
 from evenkeel.autograd.calls import (
-    Moved,
     differentiated,
     flat,
     moments,
@@ -14,6 +13,7 @@ from evenkeel.autograd.calls import (
     train,
     train_moving,
 )
+from evenkeel.kernels.fused.native import Moved
 
 __all__ = [
     "Moved",

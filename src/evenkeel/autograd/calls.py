@@ -18,21 +18,6 @@ from evenkeel.kernels.normalize import native as native_normalize
 from evenkeel.kernels.plan import Plan, plan_of
 from evenkeel.views import statistics_dtype
 
-__all__ = [
-    "Moved",
-    "differentiated",
-    "flat",
-    "moments",
-    "normalize",
-    "normalize_into",
-    "normalize_planned",
-    "plan_given",
-    "plan_moving",
-    "recomputing",
-    "train",
-    "train_moving",
-]
-
 
 def train(
     x: Tensor,
@@ -151,15 +136,30 @@ def normalize(
         y = kernel.run(rows.of(x), *widened(x, mean, var), *widened(x, weight, bias), eps)
         y = finish(y, None if residual is None else rows.of(residual), activation)
         return rows.back(y)
-    dtype = library.parameter_dtype(x, weight, bias, mean, var)
-    plan = plan_of(call, dtype, eps, activation)
-    vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
-    rest = None if residual is None else library.alike(residual, x)
+    plan, given, vectors, rest = _prepared(
+        call, x, (mean, var), (weight, bias), residual, eps, activation
+    )
     if differentiated(x, weight, bias, residual):
         y = apply_normalize(x, *vectors, rest, *given, plan)  # type: ignore[no-untyped-call]
     else:
         y = native_normalize.forward(plan, x, *given, *vectors, rest)
     return y  # type: ignore[no-any-return]
+
+
+def _prepared(
+    call: Call,
+    x: Tensor,
+    given: tuple[Tensor, Tensor],
+    vectors: Vectors,
+    residual: Tensor | None,
+    eps: float,
+    activation: str | None,
+) -> tuple[Plan, tuple[Tensor, Tensor], Vectors, Tensor | None]:
+    """The plan of a native call by given statistics, and its operands as they go over."""
+    plan = plan_of(call, library.parameter_dtype(x, *vectors, *given), eps, activation)
+    fitting = plan.suited(vectors[0]), plan.suited(vectors[1])
+    rest = None if residual is None else library.alike(residual, x)
+    return plan, (plan.surely(given[0]), plan.surely(given[1])), fitting, rest
 
 
 def normalize_planned(
@@ -170,16 +170,24 @@ def normalize_planned(
     weight: Tensor | None,
     bias: Tensor | None,
     residual: Tensor | None,
+    *,
+    in_place: bool = False,
 ) -> Tensor | None:
-    """``normalize`` by a plan; None where a vector does not fit it."""
+    """``normalize`` by a plan; None where a vector does not fit it, or x may not be overwritten."""
     fits = plan.fits
     if not (fits(weight) and fits(bias) and fits(mean) and fits(var)):
         return None
     if residual is not None:
         residual = library.alike(residual, x)
     if differentiated(x, weight, bias, residual):
+        if in_place:
+            return None
         return apply_normalize(x, weight, bias, residual, mean, var, plan)  # type: ignore[no-any-return, no-untyped-call]
-    return native_normalize.forward(plan, x, mean, var, weight, bias, residual)
+    out = x if in_place else None
+    y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, out=out)
+    if in_place:
+        torch.autograd.graph.increment_version(x)
+    return y
 
 
 def normalize_into(
@@ -209,9 +217,9 @@ def normalize_into(
     whole = not gaps and choose(KERNELS["normalize"], call).whole
     if not whole or not _takes(out, x, residual):
         return out.copy_(normalize(x, mean, var, weight, bias, eps, axes, residual, activation))
-    plan = plan_of(call, library.parameter_dtype(x, weight, bias, mean, var), eps, activation)
-    vectors, given = (plan.suited(weight), plan.suited(bias)), (plan.surely(mean), plan.surely(var))
-    rest = None if residual is None else library.alike(residual, x)
+    plan, given, vectors, rest = _prepared(
+        call, x, (mean, var), (weight, bias), residual, eps, activation
+    )
     native_normalize.forward(plan, x, *given, *vectors, rest, out=out)
     torch.autograd.graph.increment_version(out)
     return out

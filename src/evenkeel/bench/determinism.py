@@ -14,7 +14,7 @@ from evenkeel.bench.problem import problem_of
 from evenkeel.bench.rivals import OURS, eager
 from evenkeel.bench.sides import Side, evenkeel_side
 from evenkeel.bench.suite import Work
-from evenkeel.bench.timing import threads
+from evenkeel.threads import borrowed_threads
 
 THREADS, QUICK_THREADS = (1, 2, 3, 7), (1, 2)
 REPEATS, QUICK_REPEATS = 100, 3
@@ -67,7 +67,7 @@ def changed(side: Side, counts: tuple[int, ...]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     first: dict[str, Tensor] = {}
     for count in counts:
-        with threads(count):
+        with borrowed_threads(count):
             arrays = {name: bits(array) for name, array in side.arrays().items()}
         first = first or arrays
         found |= {name: None for name in arrays if not torch.equal(arrays[name], first[name])}

@@ -9,7 +9,8 @@ from torch import Tensor
 from evenkeel.bench.problem import EPS, MOMENTUM, Problem
 from evenkeel.bench.sides import Lap
 from evenkeel.kernels import library
-from evenkeel.kernels.fused.native import MEAN, MEAN_LOW, RSTD, VAR
+from evenkeel.kernels.backward import native as native_backward
+from evenkeel.kernels.fused import native as native_train
 from evenkeel.kernels.plan import plan_of
 from evenkeel.kernels.table import Call
 
@@ -56,47 +57,14 @@ class Reused:
             "running_var": moved[1],
         }
 
-    def _head(self) -> tuple[int, ...]:
-        plan = self._plan
-        return *plan.head, library.threads(), self._room.data_ptr() if plan.room else 0, plan.room
-
-    def _rows(self, *rows: int) -> list[int]:
-        at = self._statistics.data_ptr()
-        return [at + row * self._plan.step for row in rows]
-
     def _forward(self) -> bytes:
-        given, (mean, var) = self._problem, self._running
-        return library.TRAIN.pack(
-            *self._head(),
-            EPS,
-            given.x.data_ptr(),
-            0,
-            given.weight.data_ptr(),
-            given.bias.data_ptr(),
-            self._y.data_ptr(),
-            *self._rows(MEAN, VAR, RSTD, MEAN_LOW),
-            mean.data_ptr(),
-            var.data_ptr(),
-            MOMENTUM,
-            True,
-            ctypes.addressof(self._finite),
-            0,
-        )
+        given, moved = self._problem, native_train.Moved(*self._running, MOMENTUM, True)
+        vectors, buffers = (given.weight, given.bias), (self._y, self._statistics, self._room)
+        finite = ctypes.addressof(self._finite)
+        return native_train.packed(self._plan, given.x, *vectors, None, moved, *buffers, finite)
 
     def _backward(self) -> bytes:
         given = self._problem
-        return library.BACKWARD.pack(
-            *self._head(),
-            False,
-            given.dy.data_ptr(),
-            given.x.data_ptr(),
-            0,
-            0,
-            given.weight.data_ptr(),
-            given.bias.data_ptr(),
-            *self._rows(MEAN, RSTD, MEAN_LOW),
-            self._dx.data_ptr(),
-            0,
-            self._dweight.data_ptr(),
-            self._dbias.data_ptr(),
-        )
+        outputs = self._dx, None, self._dweight, self._dbias
+        operands = given.dy, given.x, None, None, given.weight, given.bias, self._statistics
+        return native_backward.packed(self._plan, *operands, outputs, self._room, False)

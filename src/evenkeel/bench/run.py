@@ -12,11 +12,11 @@ from evenkeel.bench.ops import ops
 from evenkeel.bench.options import Options as Options
 from evenkeel.bench.record import Record, as_text
 from evenkeel.bench.suite import Work, records
-from evenkeel.bench.timing import threads
 from evenkeel.bench.traffic import traffic
 from evenkeel.errors import BadOption
+from evenkeel.files import replace_file
 from evenkeel.tables import Table
-from evenkeel.train.files import replace_file
+from evenkeel.threads import borrowed_threads
 
 ALL = "all"
 SUITES: Table[Callable[[Options], Work]] = Table("suite")
@@ -47,7 +47,7 @@ def bench(
         del chosen["nets"]  # measured in float32 only
     with folder_for(out) as folder:
         for name, plan in chosen.items():
-            with threads(options.threads):
+            with borrowed_threads(options.threads):
                 record = _run(name, plan(options), options, folder)
             yield record, [folder / f"{name}.json", *draw(record, folder)]
 

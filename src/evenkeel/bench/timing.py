@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-
 from evenkeel.bench.compiler import compilations
 from evenkeel.bench.sides import Lap, Side
 
@@ -81,17 +79,6 @@ def geometric_mean(values: Sequence[float]) -> float:
     2.0
     """
     return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.nan
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Torch's thread count inside; put back after."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def seconds_of(laps: Sequence[Lap]) -> list[float]:

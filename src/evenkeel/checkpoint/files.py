@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evenkeel.errors import BadData
+from evenkeel.files import discard, to_disk
 
 PART = ".part"
 
@@ -95,11 +96,7 @@ def put_in_place(path: Path) -> None:
             # A reader that came between the two renames of a checkpoint has done the second.
             if not path.is_file():
                 raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        to_disk(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -112,11 +109,3 @@ def unwritable(path: Path, error: OSError) -> BadData:
         do="free space or choose another folder; what was saved before is intact",
         at=str(path),
     )
-
-
-def discard(part: Path) -> None:
-    """Remove a part, if that can be done."""
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        return  # the first error says what is wrong

@@ -202,18 +202,13 @@ def _batch_norm_moving(
     """Normalize by the batch and move the running statistics; everything but x was checked."""
     weight, bias, mean, var = vectors
     check_several(x, channel_axis)
-    axes = axes_of(channel_axis, x.ndim)
-    _check_operands(x, axes, (weight, bias), residual, activation)
-    check_not_empty(x, axes)
+    axes = _checked_axes(x, channel_axis, (weight, bias), residual, activation)
     if shortcut.learn(kind, x, mean):
         y = shortcut.run(kind, x, weight, bias, mean, var, momentum)
         if y is not None:  # the first call of a kind gives the bits of all others
             return y
-    flat = autograd.flat(weight), autograd.flat(bias)
-    y, batch_mean, batch_var = autograd.train(x, *flat, eps, axes, residual, activation)
+    y, stats = _by_batch(x, (weight, bias), eps, axes, residual, activation)
     if not autograd.recomputing():
-        sizes = tuple(x.shape[a] for a in axes)
-        stats = Moments(batch_mean.view(sizes), batch_var.view(sizes), x.numel() // prod(sizes))
         _move(mean, var, stats, float(momentum))
     return y
 
@@ -237,12 +232,36 @@ def normalize_by_batch(
     residual: Tensor | None = None,
 ) -> tuple[Tensor, Moments]:
     """Normalize by the batch's own statistics; also those: mean, biased var [C], without gradient."""
+    axes = _checked_axes(x, channel_axis, (weight, bias), residual, activation)
+    return _by_batch(x, (weight, bias), eps, axes, residual, activation)
+
+
+def _checked_axes(
+    x: Tensor,
+    channel_axis: Axes,
+    vectors: tuple[Tensor | None, Tensor | None],
+    residual: Tensor | None,
+    activation: str | None,
+) -> tuple[int, ...]:
+    """The channels' axes, once all operands of a training call are known to be right."""
     check_float(x)
     axes = axes_of(channel_axis, x.ndim)
-    sizes = _check_operands(x, axes, (weight, bias), residual, activation)
+    _check_operands(x, axes, vectors, residual, activation)
     check_not_empty(x, axes)
-    vectors = autograd.flat(weight), autograd.flat(bias)
-    y, mean, var = autograd.train(x, *vectors, eps, axes, residual, activation)
+    return axes
+
+
+def _by_batch(
+    x: Tensor,
+    vectors: tuple[Tensor | None, Tensor | None],
+    eps: float,
+    axes: tuple[int, ...],
+    residual: Tensor | None,
+    activation: str | None,
+) -> tuple[Tensor, Moments]:
+    flat = autograd.flat(vectors[0]), autograd.flat(vectors[1])
+    y, mean, var = autograd.train(x, *flat, eps, axes, residual, activation)
+    sizes = tuple(x.shape[a] for a in axes)
     return y, Moments(mean.view(sizes), var.view(sizes), x.numel() // prod(sizes))
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from evenkeel.autograd import (
     Moved,
-    differentiated,
     normalize_planned,
     plan_given,
     plan_moving,
@@ -17,7 +16,6 @@ from evenkeel.autograd import (
     train_moving,
 )
 from evenkeel.kernels import Call
-from evenkeel.kernels.normalize import native
 from evenkeel.kernels.plan import Plan
 from evenkeel.kernels.table import mode_of, unwatched
 from evenkeel.views import Axes, axes_of
@@ -74,19 +72,6 @@ def run(
             return None
         done = train_moving(plan, x, weight, bias, None, Moved(mean, var, float(momentum), True))
         return None if done is None else done[0]
-    if out is None:
-        return normalize_planned(plan, x, mean, var, weight, bias, None)
-    return _in_place(plan, x, mean, var, weight, bias) if out is x else None
-
-
-def _in_place(
-    plan: Plan, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None
-) -> Tensor | None:
-    fits = plan.fits
-    if differentiated(x, weight, bias) or not (
-        fits(mean) and fits(var) and fits(weight) and fits(bias)
-    ):
+    if out is not None and out is not x:
         return None
-    native.forward(plan, x, mean, var, weight, bias, None, out=x)
-    torch.autograd.graph.increment_version(x)
-    return x
+    return normalize_planned(plan, x, mean, var, weight, bias, None, in_place=out is x)

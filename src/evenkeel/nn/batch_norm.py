@@ -14,7 +14,6 @@ from evenkeel.functional.statistics import Moments
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
 from evenkeel.nn.steps import (
-    LEARNT,
     Known,
     by_batch,
     by_batch_moving,
@@ -22,6 +21,7 @@ from evenkeel.nn.steps import (
     infer,
     known_of,
     move,
+    without_learnt,
 )
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
@@ -224,7 +224,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def __getstate__(self) -> dict[str, Any]:
         """The layer without what it learnt about its last input."""
-        return {name: value for name, value in self.__dict__.items() if name not in LEARNT}
+        return without_learnt(self.__dict__)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         before = dict(self._buffers)

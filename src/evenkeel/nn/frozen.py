@@ -11,7 +11,7 @@ from evenkeel.errors import BadOption, Misread, NoStatistics
 from evenkeel.nn.batch_norm import BatchNorm
 from evenkeel.nn.running import keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, Spec
-from evenkeel.nn.steps import LEARNT, infer
+from evenkeel.nn.steps import infer, without_learnt
 from evenkeel.nn.tracing import is_traced, recorded
 from evenkeel.views import Axes
 
@@ -136,7 +136,7 @@ class FrozenBatchNorm(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """The layer without what it learnt about its last input."""
-        return {name: value for name, value in self.__dict__.items() if name not in LEARNT}
+        return without_learnt(self.__dict__)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         before = dict(self._buffers)
@@ -179,5 +179,6 @@ def _spec_of(layer: nn.Module) -> Spec:
 
 def _settings(layer: nn.Module) -> dict[str, Any]:
     """All of a module's attributes but its tensors and its mode."""
-    left_out = ("_parameters", "_buffers", "training", "_past", *LEARNT)
-    return {name: value for name, value in vars(layer).items() if name not in left_out}
+    left_out = ("_parameters", "_buffers", "training", "_past")
+    own = without_learnt(vars(layer))
+    return {name: value for name, value in own.items() if name not in left_out}

@@ -33,6 +33,11 @@ Vectors = tuple[Tensor | None, Tensor | None]
 LEARNT = ("_known", "_known_inference")
 
 
+def without_learnt(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A layer's attributes less those."""
+    return {name: value for name, value in attributes.items() if name not in LEARNT}
+
+
 def infer(
     spec: Spec,
     x: Tensor,

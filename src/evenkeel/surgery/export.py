@@ -1,7 +1,5 @@
 """export_onnx: a model as an ONNX file that was run before it was written."""
 
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from evenkeel.errors import MissingExtra, OutputsDiffer
+from evenkeel.files import write_whole
 from evenkeel.surgery.probe import allowed_in, arguments, relative_error, tensors_in
 
 
@@ -49,18 +48,6 @@ def export_onnx(
     error = _compared(_run(written, args, options), want, tolerance)
     write_whole(Path(path), written)
     return error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``: all of it, or after an error nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)  # noqa: PTH105 -- a name, as mkstemp gives it
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _exported(model: nn.Module, args: tuple[Any, ...], options: Mapping[str, Any]) -> bytes:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from evenkeel.errors import BadOption, BadRun, MissingExtra
+from evenkeel.files import write_whole
 from evenkeel.nn import BatchNorm, FrozenBatchNorm
-from evenkeel.surgery.export import write_whole
 from evenkeel.surgery.linear import spec_in_inference
 from evenkeel.surgery.sites import sites
 

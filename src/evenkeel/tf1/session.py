@@ -103,11 +103,6 @@ class BaseSession:
         """The devices: one."""
         return [self.state.device]
 
-    @property
-    def graph_def(self) -> Any:
-        """The graph, serializable."""
-        return self.graph.as_graph_def()  # type: ignore[attr-defined]  # added with serialization
-
     def close(self) -> None:
         """Free the variables; nothing can be run any more."""
         self._closed = True

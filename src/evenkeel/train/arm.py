@@ -2,20 +2,20 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from evenkeel.data import Dataset
 from evenkeel.errors import BadRun
+from evenkeel.files import replace_file
 from evenkeel.recipes import RECIPES
+from evenkeel.threads import borrowed_threads
 from evenkeel.train.check import check_inference
 from evenkeel.train.checkpoint import Checkpoint, load_checkpoint
 from evenkeel.train.config import RunConfig
-from evenkeel.train.files import replace_file
 from evenkeel.train.folder import CHECKPOINT, EVENTS, METRICS, RESULT, WEIGHTS
 from evenkeel.train.interrupt import Interrupted, StopWish
 from evenkeel.train.keeper import Keeper
@@ -38,7 +38,7 @@ def run_arm(
     """
     identity = identity_of(config, dataset)
     start = _start(folder, identity)
-    with borrowed_rng(), _borrowed_threads(config.threads), ExitStack() as stack:
+    with borrowed_rng(), borrowed_threads(config.threads), ExitStack() as stack:
         listeners = [
             stack.enter_context(each) for each in _listeners(folder, config, start, progress)
         ]
@@ -143,13 +143,3 @@ def _finish(
     )
     replace_file(folder / RESULT, to_json(result) + "\n")
     return result
-
-
-@contextmanager
-def _borrowed_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from evenkeel.errors import BadRun, EvenkeelError
-from evenkeel.train.files import replace_file
+from evenkeel.files import replace_file
 from evenkeel.version import __version__
 
 FORMAT = "evenkeel checkpoint 1"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from evenkeel.errors import BadRun
+from evenkeel.files import replace_file
 from evenkeel.train.config import RunConfig
-from evenkeel.train.files import replace_file
 from evenkeel.train.plain import from_json, to_json
 from evenkeel.train.records import RunResult
 

@@ -7,8 +7,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from evenkeel.data import Split
+from evenkeel.files import replace_file
 from evenkeel.train.checkpoint import Checkpoint, save_checkpoint
-from evenkeel.train.files import replace_file
 from evenkeel.train.folder import CHECKPOINT, METRICS
 from evenkeel.train.history import evaluation_grid
 from evenkeel.train.interrupt import StopWish

@@ -8,11 +8,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from evenkeel.errors import BadRun, EvenkeelError
+from evenkeel.files import replace_file
 from evenkeel.recipes import RECIPES
 from evenkeel.recipes.recipe import Variant
 from evenkeel.train.checkpoint import first_line
 from evenkeel.train.config import RunConfig
-from evenkeel.train.files import replace_file
 from evenkeel.train.plain import from_json, to_json
 from evenkeel.version import __version__
 

@@ -22,59 +22,24 @@ def network(training: Any) -> tuple[Any, Any, list[Any], Any]:
     return x, y, [*grads, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)], normal
 
 
-def run(training: bool, between: bool) -> list[Any]:
+def run(training: bool, between: bool, switched: bool) -> list[Any]:
+    """``switched``: behind a placeholder that says whether it trains, hence a tf.cond."""
     with tf.Graph().as_default() as graph:
-        x, y, rest, normal = network(training)
-        start = tf.global_variables_initializer()
-    with tf.Session(graph=graph) as session:
-        session.run(start)
-        values = session.run([y, *rest, *([normal] if between else [])], {x: VALUES})
-        averages = session.run(graph.get_collection("variables"))
-    return [*[v for v in values if v is not None][:4], *averages]
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_a_fused_relu_gives_what_the_nodes_give(
-    training: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kernels: list[str | None] = []
-    whole = normalization.normalized
-
-    def noted(*args: Any, **given: Any) -> Any:
-        kernels.append(given.get("activation"))
-        return whole(*args, **given)
-
-    monkeypatch.setattr(normalization, "normalized", noted)
-    monkeypatch.setattr(batch_norm_relu, "normalized", noted)
-    found = run(training, between=False)
-    assert kernels == ["relu"]
-    seen = run(training, between=True)
-    assert kernels == ["relu", None]
-    monkeypatch.setattr(rewrites, "PEEPHOLES", [])
-    plain = run(training, between=False)
-    assert kernels == ["relu", None, None]
-    for one, two, three in zip(found, plain, seen, strict=True):
-        assert np.allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
-        assert np.allclose(three, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
-
-
-def switched(training: bool, between: bool) -> list[Any]:
-    """The same behind a placeholder that says whether it trains."""
-    with tf.Graph().as_default() as graph:
-        mode = tf.placeholder(tf.bool)
+        mode: Any = tf.placeholder(tf.bool) if switched else training
         x, y, rest, normal = network(mode)
         start = tf.global_variables_initializer()
+    feeds = {x: VALUES, mode: training} if switched else {x: VALUES}
     with tf.Session(graph=graph) as session:
         session.run(start)
-        wanted = [y, *rest, *([normal] if between else [])]
-        values = session.run(wanted, {x: VALUES, mode: training})
+        values = session.run([y, *rest, *([normal] if between else [])], feeds)
         averages = session.run(graph.get_collection("variables"))
     return [*[v for v in values if v is not None][:4], *averages]
 
 
+@pytest.mark.parametrize("switched", [False, True])
 @pytest.mark.parametrize("training", [True, False])
-def test_relu_moves_into_both_branches_of_a_cond(
-    training: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_fused_relu_gives_what_the_nodes_give(
+    training: bool, switched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernels: list[str | None] = []
     whole = normalization.normalized
@@ -85,12 +50,13 @@ def test_relu_moves_into_both_branches_of_a_cond(
 
     monkeypatch.setattr(normalization, "normalized", noted)
     monkeypatch.setattr(batch_norm_relu, "normalized", noted)
-    found = switched(training, between=False)
+    found = run(training, between=False, switched=switched)
     assert kernels == ["relu"]
-    seen = switched(training, between=True)
+    seen = run(training, between=True, switched=switched)
     assert kernels == ["relu", None]
     monkeypatch.setattr(rewrites, "PEEPHOLES", [])
-    plain = switched(training, between=False)
+    plain = run(training, between=False, switched=switched)
+    assert kernels == ["relu", None, None]
     for one, two, three in zip(found, plain, seen, strict=True):
         assert np.allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
         assert np.allclose(three, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())

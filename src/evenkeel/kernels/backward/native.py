@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
+from evenkeel.kernels.fused.native import MEAN_LOW, RSTD
 from evenkeel.kernels.plan import Plan, plan_of
 from evenkeel.kernels.table import Call
 
@@ -60,29 +61,47 @@ def run(
     dbias = torch.empty(plan.vector, dtype=plan.parameters) if wanted[2] else None
     dresidual = empty(x) if wanted[3] and plan.activation else None
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
-    at, step = statistics.data_ptr(), plan.step
-    status = library.native().backward(
-        library.BACKWARD.pack(
-            *plan.head,
-            library.threads(),
-            0 if room is None else room.data_ptr(),
-            plan.room,
-            frozen,
-            dy.data_ptr(),
-            x.data_ptr(),
-            0 if y is None else y.data_ptr(),
-            0 if residual is None else residual.data_ptr(),
-            0 if weight is None else weight.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            at,
-            at + 2 * step,
-            0 if frozen else at + 3 * step,
-            0 if dx is None else dx.data_ptr(),
-            0 if dresidual is None else dresidual.data_ptr(),
-            0 if dweight is None else dweight.data_ptr(),
-            0 if dbias is None else dbias.data_ptr(),
-        )
-    )
+    outputs = dx, dresidual, dweight, dbias
+    given = packed(plan, dy, x, y, residual, weight, bias, statistics, outputs, room, frozen)
+    status = library.native().backward(given)
     if status:
         library.refused(status)
     return dx, dweight, dbias, dy if wanted[3] and not plan.activation else dresidual
+
+
+def packed(
+    plan: Plan,
+    dy: Tensor,
+    x: Tensor,
+    y: Tensor | None,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    statistics: Tensor,
+    outputs: tuple[Tensor | None, ...],
+    room: Tensor | None,
+    frozen: bool,
+) -> bytes:
+    """The header's struct for a call into ``outputs``: dx, dresidual, dweight, dbias."""
+    at, step = statistics.data_ptr(), plan.step
+    dx, dresidual, dweight, dbias = outputs
+    return library.BACKWARD.pack(
+        *plan.head,
+        library.threads(),
+        0 if room is None else room.data_ptr(),
+        plan.room,
+        frozen,
+        dy.data_ptr(),
+        x.data_ptr(),
+        0 if y is None else y.data_ptr(),
+        0 if residual is None else residual.data_ptr(),
+        0 if weight is None else weight.data_ptr(),
+        0 if bias is None else bias.data_ptr(),
+        at,
+        at + RSTD * step,
+        0 if frozen else at + MEAN_LOW * step,
+        0 if dx is None else dx.data_ptr(),
+        0 if dresidual is None else dresidual.data_ptr(),
+        0 if dweight is None else dweight.data_ptr(),
+        0 if dbias is None else dbias.data_ptr(),
+    )

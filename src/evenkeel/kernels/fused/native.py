@@ -71,32 +71,47 @@ def forward(
     y = library.empty_like(x) if plan.large else torch.empty_like(x)
     statistics = torch.empty(5, plan.head[1], dtype=plan.statistics)
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
-    at, step = statistics.data_ptr(), plan.step
-    mean, var, momentum, unbiased, batches = moved or NOTHING
-    status = library.native().train(
-        library.TRAIN.pack(
-            *plan.head,
-            library.threads(),
-            0 if room is None else room.data_ptr(),
-            plan.room,
-            plan.eps,
-            x.data_ptr(),
-            0 if residual is None else residual.data_ptr(),
-            0 if weight is None else weight.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            y.data_ptr(),
-            at,
-            at + VAR * step,
-            at + RSTD * step,
-            at + MEAN_LOW * step,
-            0 if mean is None else mean.data_ptr(),
-            0 if var is None else var.data_ptr(),
-            momentum,
-            unbiased,
-            _finite.address,
-            0 if batches is None else batches.data_ptr(),
-        )
-    )
+    given = packed(plan, x, weight, bias, residual, moved, y, statistics, room, _finite.address)
+    status = library.native().train(given)
     if status:
         library.refused(status)
     return y, Trained(statistics, _finite.flag.value != 0)
+
+
+def packed(
+    plan: Plan,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    moved: Moved | None,
+    y: Tensor,
+    statistics: Tensor,
+    room: Tensor | None,
+    finite: int,
+) -> bytes:
+    """The header's struct for a call into these buffers; ``finite``: the address of the flag."""
+    at, step = statistics.data_ptr(), plan.step
+    mean, var, momentum, unbiased, batches = moved or NOTHING
+    return library.TRAIN.pack(
+        *plan.head,
+        library.threads(),
+        0 if room is None else room.data_ptr(),
+        plan.room,
+        plan.eps,
+        x.data_ptr(),
+        0 if residual is None else residual.data_ptr(),
+        0 if weight is None else weight.data_ptr(),
+        0 if bias is None else bias.data_ptr(),
+        y.data_ptr(),
+        at,
+        at + VAR * step,
+        at + RSTD * step,
+        at + MEAN_LOW * step,
+        0 if mean is None else mean.data_ptr(),
+        0 if var is None else var.data_ptr(),
+        momentum,
+        unbiased,
+        finite,
+        0 if batches is None else batches.data_ptr(),
+    )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evenkeel.tf1.lower.steps import Plan, Step
-from evenkeel.tf1.nodes import Operation, Tensor
+from evenkeel.tf1.nodes import Tensor
 
 
 class Group:
@@ -89,8 +89,3 @@ def level(plan: Plan, steps: list[Step], below: Any) -> Iterator[Step | Group]:
     if count != len(steps):
         stuck = [s.op.name for s in steps if waiting.waits[s]]
         raise RuntimeError(f"the graph has a cycle through {', '.join(stuck[:5])}")
-
-
-def innermost(op: Operation) -> Any:
-    """The context of control flow that a node is in, or None."""
-    return op._control_flow_context

@@ -118,12 +118,3 @@ class Plan:
         before = [self._step(t.op) for t in step.inputs if t not in self.fed]
         before += [self._step(op) for op in self._awaited(step)]
         return [b for b in dict.fromkeys(before) if b is not step]
-
-
-def consumers(steps: Iterable[Step]) -> dict[Operation, list[Step]]:
-    """Which steps take something of each node, by data or by control."""
-    table: dict[Operation, list[Step]] = {}
-    for step in steps:
-        for op in dict.fromkeys([*(t.op for t in step.inputs), *step.controls]):
-            table.setdefault(op, []).append(step)
-    return table

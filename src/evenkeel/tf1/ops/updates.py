@@ -97,14 +97,24 @@ def momentum_(
     return torch.sub(var, new, alpha=lr), new
 
 
-def adam_numbers(
-    beta1_power: float, beta2_power: float, lr: float, beta1: float, beta2: float, epsilon: float
-) -> tuple[float, float, float, float, float]:
-    """The rate, 1 − beta1, beta2, 1 − beta2 and epsilon, in float32 as TensorFlow computes them."""
-    one = np.float32(1.0)
+def adam_of_all(
+    variables: list[Any], ms: list[Any], vs: list[Any], numbers: tuple[float, ...],
+    grads: list[Any], use_nesterov: bool = False,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The rule of Adam for any number of variables that share beta1_power … epsilon."""
+    beta1_power, beta2_power, lr, beta1, beta2, epsilon = numbers
+    one = np.float32(1.0)  # in float32, as TensorFlow computes it
     powers = np.float32(beta1_power), np.float32(beta2_power)
     rate = float(np.float32(lr) * np.sqrt(one - powers[1]) / (one - powers[0]))
-    return rate, float(one - np.float32(beta1)), beta2, float(one - np.float32(beta2)), epsilon
+    step = new_m = torch._foreach_lerp(ms, grads, float(one - np.float32(beta1)))
+    new_v = torch._foreach_mul(vs, beta2)
+    torch._foreach_addcmul_(new_v, grads, grads, value=float(one - np.float32(beta2)))
+    over = torch._foreach_sqrt(new_v)
+    torch._foreach_add_(over, epsilon)
+    if use_nesterov:
+        step = torch._foreach_mul(new_m, beta1)
+        torch._foreach_add_(step, grads, alpha=1 - beta1)
+    return torch._foreach_addcdiv(variables, step, over, value=-rate), new_m, new_v
 
 
 @update("Adam")
@@ -113,15 +123,9 @@ def adam(
     beta2: float, epsilon: float, grad: Any, use_nesterov: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """M and v are running means of grad and grad²; var − lr' · m / (√v + epsilon)."""
-    numbers = adam_numbers(beta1_power, beta2_power, lr, beta1, beta2, epsilon)
-    rate, one_minus_beta1, beta2, one_minus_beta2, epsilon = numbers
-    new_m = torch.lerp(m, grad, one_minus_beta1)
-    new_v = torch.mul(v, beta2).addcmul_(grad, grad, value=one_minus_beta2)
-    over = torch.sqrt(new_v).add_(epsilon)
-    if use_nesterov:
-        step = torch.mul(new_m, beta1).add_(grad, alpha=1 - beta1)
-        return torch.addcdiv(var, step, over, value=-rate), new_m, new_v
-    return torch.addcdiv(var, new_m, over, value=-rate), new_m, new_v
+    numbers = beta1_power, beta2_power, lr, beta1, beta2, epsilon
+    new = adam_of_all([var], [m], [v], numbers, [grad], use_nesterov)
+    return tuple(values[0] for values in new)
 
 
 def _rms_step(

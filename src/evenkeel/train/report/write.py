@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from evenkeel.errors import BadOption
-from evenkeel.train.files import replace_file
+from evenkeel.files import replace_file
 from evenkeel.train.folder import CHECKPOINT, CONFIG, METRICS, RESULT, WEIGHTS
 from evenkeel.train.records import RunResult
 from evenkeel.train.report import figures

@@ -1,6 +1,6 @@
 """Gradients of the operations of neural networks."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from evenkeel.tf1.api.arrays import expand_dims, shape, shape_n
 from evenkeel.tf1.api.reductions import reduce_sum
@@ -124,23 +124,40 @@ _CONV = ("strides", "padding", "data_format", "dilations")
 _CONV2D = (*_CONV, "explicit_paddings", "use_cudnn_on_gpu")
 
 
-@rule("Conv2D")
-def conv2d(op: Operation, grad: Any) -> list[Any]:
-    """Convolutions with the other operand."""
-    x, w = op.inputs
-    attrs = copied(op, *_CONV2D)
-    sx, sw = shape_n([x, w])
-    first = apply("Conv2DBackpropInput", sx, w, grad, **attrs)
-    return [first, apply("Conv2DBackpropFilter", x, sw, grad, **attrs)]
+class _Convolution(NamedTuple):
+    """A convolution's node types, and the attributes that its gradients copy."""
+
+    kind: str
+    by_input: str
+    by_filter: str
+    attrs: tuple[str, ...]
 
 
-@rule("Conv2DBackpropInput")
-def conv2d_input(op: Operation, grad: Any) -> list[Any]:
-    """The gradients of a transposed convolution."""
-    w, y = op.inputs[1], op.inputs[2]
-    attrs = copied(op, *_CONV2D)
-    to_w = apply("Conv2DBackpropFilter", grad, shape(w), y, **attrs)
-    return [None, to_w, apply("Conv2D", grad, w, **attrs)]
+_TWO = _Convolution("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", _CONV2D)
+_THREE = _Convolution("Conv3D", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", _CONV)
+
+
+def _enter_convolution(types: _Convolution) -> None:
+    @rule(types.kind)
+    def convolution(op: Operation, grad: Any) -> list[Any]:
+        """Convolutions with the other operand."""
+        x, w = op.inputs
+        attrs = copied(op, *types.attrs)
+        sx, sw = shape_n([x, w])
+        first = apply(types.by_input, sx, w, grad, **attrs)
+        return [first, apply(types.by_filter, x, sw, grad, **attrs)]
+
+    @rule(types.by_input)
+    def transposed(op: Operation, grad: Any) -> list[Any]:
+        """The gradients of a transposed convolution."""
+        w, y = op.inputs[1], op.inputs[2]
+        attrs = copied(op, *types.attrs)
+        to_w = apply(types.by_filter, grad, shape(w), y, **attrs)
+        return [None, to_w, apply(types.kind, grad, w, **attrs)]
+
+
+for _types in (_TWO, _THREE):
+    _enter_convolution(_types)
 
 
 @rule("Conv2DBackpropFilter")
@@ -160,25 +177,6 @@ def depthwise(op: Operation, grad: Any) -> list[Any]:
     first = apply("DepthwiseConv2dNativeBackpropInput", shape(x), w, grad, **attrs)
     second = apply("DepthwiseConv2dNativeBackpropFilter", x, shape(w), grad, **attrs)
     return [first, second]
-
-
-@rule("Conv3D")
-def conv3d(op: Operation, grad: Any) -> list[Any]:
-    """Convolutions with the other operand."""
-    x, w = op.inputs
-    attrs = copied(op, *_CONV)
-    sx, sw = shape_n([x, w])
-    first = apply("Conv3DBackpropInputV2", sx, w, grad, **attrs)
-    return [first, apply("Conv3DBackpropFilterV2", x, sw, grad, **attrs)]
-
-
-@rule("Conv3DBackpropInputV2")
-def conv3d_input(op: Operation, grad: Any) -> list[Any]:
-    """The gradients of a transposed convolution."""
-    w, y = op.inputs[1], op.inputs[2]
-    attrs = copied(op, *_CONV)
-    to_w = apply("Conv3DBackpropFilterV2", grad, shape(w), y, **attrs)
-    return [None, to_w, apply("Conv3D", grad, w, **attrs)]
 
 
 @rule("BiasAdd")

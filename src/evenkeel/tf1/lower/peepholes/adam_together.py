@@ -3,12 +3,10 @@
 from collections import defaultdict
 from typing import Any
 
-import torch
-
 from evenkeel.tf1.lower.rewrites import peephole
 from evenkeel.tf1.lower.steps import Plan, Step, stateful
 from evenkeel.tf1.nodes import Operation
-from evenkeel.tf1.ops.updates import adam_numbers
+from evenkeel.tf1.ops.updates import adam_of_all
 from evenkeel.tf1.state import State
 
 _SCALARS = slice(3, 9)  # beta1_power, beta2_power, lr, beta1, beta2, epsilon
@@ -51,7 +49,7 @@ def _together(ops: list[Operation]) -> Step:
 
     def bound(state: State) -> Any:
         def adam(*given: Any) -> tuple[Any, ...]:
-            return _run(state, names, [float(v) for v in given[:6]], list(given[6:]))
+            return _run(state, names, tuple(float(v) for v in given[:6]), list(given[6:]))
 
         adam.__module__, adam.__qualname__ = "evenkeel.tf1.ops", "adam"
         return adam
@@ -59,17 +57,12 @@ def _together(ops: list[Operation]) -> Step:
     return stateful(ops, inputs, outputs, bound, "adam_together")
 
 
-def _run(state: State, names: list[Any], numbers: list[float], grads: list[Any]) -> tuple[Any, ...]:
-    """The arithmetic of ``ops.updates.adam``, operation by operation over all variables."""
-    rate, one_minus_beta1, beta2, one_minus_beta2, epsilon = adam_numbers(*numbers)
+def _run(
+    state: State, names: list[Any], numbers: tuple[float, ...], grads: list[Any]
+) -> tuple[Any, ...]:
     variables, ms, vs = ([state.read(trio[i]) for trio in names] for i in range(3))
-    new_m = torch._foreach_lerp(ms, grads, one_minus_beta1)
-    new_v = torch._foreach_mul(vs, beta2)
-    torch._foreach_addcmul_(new_v, grads, grads, value=one_minus_beta2)
-    over = torch._foreach_sqrt(new_v)
-    torch._foreach_add_(over, epsilon)
-    new = torch._foreach_addcdiv(variables, new_m, over, value=-rate)
-    for trio, *values in zip(names, new, new_m, new_v, strict=True):
-        for name, value in zip(trio, values, strict=True):
+    changed = adam_of_all(variables, ms, vs, numbers, grads)
+    for trio, new in zip(names, zip(*changed, strict=True), strict=True):
+        for name, value in zip(trio, new, strict=True):
             state.write(name, value)
-    return tuple(new)
+    return tuple(changed[0])

@@ -33,8 +33,7 @@ def batch_norm_cond_relu(plan: Plan) -> None:
 
 def _fits(plan: Plan, y: Tensor) -> bool:
     """Whether a branch ends in a batch norm that no other rewrite has taken."""
-    step = next((s for s in plan.steps if y.op in s.covers), None)
-    return y.op.type in KINDS and not y.index and step is not None and step.run is None
+    return y.op.type in KINDS and not y.index and plan.step_of[y.op].run is None
 
 
 def _takers(plan: Plan) -> dict[Tensor, list[Step]]:

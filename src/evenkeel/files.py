@@ -17,17 +17,9 @@ def replace_file(path: Path, content: bytes | memoryview | str) -> None:
     ...     print((Path(folder) / "a.txt").read_text(), len(list(Path(folder).iterdir())))
     one 1
     """
-    data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _to_disk(path.parent)
+        write_whole(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        _discard(part)
         raise BadRun(
             f"{path.name} cannot be written",
             got=f"{path}: {error.strerror or error}",
@@ -35,7 +27,25 @@ def replace_file(path: Path, content: bytes | memoryview | str) -> None:
         ) from error
 
 
-def _to_disk(folder: Path) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """``replace_file`` whose error is the system's own.
+
+    Raises:  OSError when the file cannot be written; what was there before is still there
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        to_disk(path.parent)
+    except OSError:
+        discard(part)
+        raise
+
+
+def to_disk(folder: Path) -> None:
     """Bring the folder's own entries to disk, so that the new name outlives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -44,7 +54,8 @@ def _to_disk(folder: Path) -> None:
         os.close(handle)
 
 
-def _discard(part: Path) -> None:
+def discard(part: Path) -> None:
+    """Remove an unfinished file, if that can be done."""
     try:
         part.unlink(missing_ok=True)
     except OSError:

@@ -10,13 +10,13 @@ import pytest
 
 import evenkeel
 from evenkeel.errors import BadRun
-from evenkeel.train.files import replace_file
+from evenkeel.files import replace_file
 
 SOURCE = str(Path(evenkeel.__file__).parents[1])
 WRITER = """
 import sys
 from pathlib import Path
-from evenkeel.train.files import replace_file
+from evenkeel.files import replace_file
 number = 0
 while True:
     replace_file(Path(sys.argv[1]), str(number % 10) * 2_000_000)
