@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import evenkeel as ek
 from evenkeel.errors import NonFiniteBatch
 from evenkeel.kernels import Call, library
+from evenkeel.kernels.activations import ACTIVATIONS
 from evenkeel.kernels.backward import native as backward
 from evenkeel.kernels.fused import native as fused
 from evenkeel.kernels.normalize import native as normalize
@@ -307,6 +308,28 @@ def test_a_sums_gradient_is_one_number_expanded() -> None:
     assert layer.bias.grad is not None
     assert float(x.grad.abs().max()) < 1e-5
     assert layer.bias.grad.tolist() == [120, 120, 120]
+
+
+# Above a million values the residual's gradient is stored past the cache where its vectors are
+# aligned: whole rows of channels are, runs of 196 values are not.
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_large_residuals_gradient(last: bool, activation: str, dtype: torch.dtype) -> None:
+    x, dy, residual = (normal(32, 192, 14, 14, seed=k).to(dtype) for k in range(3))
+    if last:
+        x, dy, residual = (v.contiguous(memory_format=LAST) for v in (x, dy, residual))
+    layer = ek.BatchNorm2d(192, EPS, activation=activation)
+    leaves = [x.requires_grad_(), residual.requires_grad_()]
+    y = layer(x, residual=residual)
+    near = y.detach().abs() < (1e-2 if dtype == torch.bfloat16 else 1e-5)
+    got = torch.autograd.grad(y, leaves, dy.masked_fill(near, 0))
+    wide = [leaf.detach().double().requires_grad_() for leaf in leaves]
+    t = definitions.batch_norm(wide[0], None, None, EPS) + wide[1]
+    want = torch.autograd.grad(ACTIVATIONS[activation](t), wide, dy.masked_fill(near, 0).double())
+    bound = 1e-2 if dtype == torch.bfloat16 else 2e-6
+    for name, a, b in zip(("dx", "dresidual"), got, want, strict=True):
+        assert_close(a, b, bound, name, dtype=dtype)
 
 
 def test_x_may_be_its_own_residual() -> None:
