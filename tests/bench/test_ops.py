@@ -24,7 +24,7 @@ def test_a_rival_with_a_wrong_result_is_refused(
     row = ops.measure(problem, rivals, quick)
     assert list(row.refused) == ["wrong"]
     assert row.refused["wrong"].startswith("y differs from the float64 definition by 1.0e-03")
-    assert set(row.sides) == {"evenkeel", "right", "copy"}
+    assert set(row.sides) == {"evenkeel", "right", "copy", "empty call"}
 
 
 def test_nothing_is_timed_when_we_are_wrong(
@@ -60,6 +60,17 @@ def test_figures_of_a_row(problem: Problem, quick: Options, rival: Make) -> None
     assert ours.forward_ms is not None
     assert ours.forward_copies == pytest.approx(ours.forward_ms / copy.ms)
     assert set(ours.errors) == {"y", "dx", "dweight", "dbias", "running_mean", "running_var"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_limit_is_an_empty_call_and_the_least_traffic(operation: str, quick: Options) -> None:
+    problem = problem_of(CASES["dense-64x100-nc"], OPERATIONS[operation], torch.float32)
+    row = ops.measure(problem, {"torch": RIVALS["torch"]}, quick)
+    moved = problem.operation.forward_passes + problem.operation.backward_passes
+    limit = row.sides["empty call"].ms + moved / 2 * row.sides["copy"].ms
+    for claim in summarize([row]):
+        assert claim.reachable == pytest.approx(row.sides[claim.rival].ms / limit)
+    assert row.sides["empty call"].gb_per_s == 0
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -143,6 +154,6 @@ def test_inference_in_place_has_the_multiply_add_alone_beside_it(quick: Options)
     before = problem.x.clone()
     rivals = {name: RIVALS[name] for name in ("torch", "compile")}
     row = ops.measure(problem, rivals, quick)
-    assert set(row.sides) == {"evenkeel", "copy", "multiply-add"}
+    assert set(row.sides) == {"evenkeel", "copy", "empty call", "multiply-add"}
     assert row.sides["multiply-add"].ratio is not None
     assert torch.equal(problem.x, before)

@@ -18,7 +18,7 @@ from evenkeel.threads import borrowed_threads
 
 THREADS, QUICK_THREADS = (1, 2, 3, 7), (1, 2)
 REPEATS, QUICK_REPEATS = 100, 3
-LARGE, LARGE_REPEATS = 1 << 23, 20  # above 8 million values a hundred repeats take minutes a row
+LARGE, LARGE_REPEATS = 1 << 18, 10  # a hundred repeats of a larger row would take minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 
 from evenkeel.bench.cases import Case, cases_of
-from evenkeel.bench.limits import Copy, MultiplyAdd
+from evenkeel.bench.limits import Copy, MultiplyAdd, empty_call
 from evenkeel.bench.machine import kernel_of
 from evenkeel.bench.operations import OPERATIONS, Operation
 from evenkeel.bench.options import Options
@@ -17,7 +17,13 @@ from evenkeel.bench.suite import Work
 from evenkeel.bench.summary import summarize
 from evenkeel.bench.timing import Laps, Ratio, median, ratio, seconds_of, turn_by_turn
 
-LIMITS: dict[str, Callable[[Problem], Side]] = {"copy": Copy, "multiply-add": MultiplyAdd}
+LIMITS: dict[str, Callable[[Problem], Side]] = {
+    "copy": Copy,
+    "empty call": empty_call,
+    "multiply-add": MultiplyAdd,
+}
+NO_RIVALS = (OURS, "copy", "empty call")
+PASSES = {"copy": 2, "empty call": 0, "multiply-add": 2}
 Errors = dict[str, dict[str, float]]
 
 
@@ -43,7 +49,7 @@ def measure(problem: Problem, rivals: Mapping[str, Rival], options: Options) -> 
     kernel = None if layer is None else kernel_of(layer, problem.x)
     laps: Laps = {}
     if OURS in sides:
-        limits = list(LIMITS) if problem.operation.in_place else ["copy"]
+        limits = [name for name in LIMITS if name != "multiply-add" or problem.operation.in_place]
         bounds: dict[str, Side] = {name: LIMITS[name](problem) for name in limits}
         laps = turn_by_turn(sides | bounds, options.seconds, options.rounds)
     case = problem.case
@@ -90,12 +96,14 @@ def timed(name: str, laps: Laps, problem: Problem, errors: Mapping[str, float]) 
     operation, size = problem.operation, problem.x.numel() * problem.x.element_size()
     forward, backward = _part(own, "forward"), _part(own, "backward")
     whole = median(seconds_of(own))
-    passes = 2 if name in LIMITS else operation.forward_passes + operation.backward_passes
+    passes = PASSES.get(name, operation.forward_passes + operation.backward_passes)
     return Timed(
         ms=whole * 1e3,
         forward_ms=forward and forward * 1e3,
         backward_ms=backward and backward * 1e3,
-        ratio=None if name in (OURS, "copy") else ratio(seconds_of(ours), seconds_of(own)),
+        ratio=None
+        if name in (OURS, "copy", "empty call")
+        else ratio(seconds_of(ours), seconds_of(own)),
         forward_ratio=_part_ratio(name, laps, "forward"),
         backward_ratio=_part_ratio(name, laps, "backward"),
         gb_per_s=passes * size / whole / 1e9,

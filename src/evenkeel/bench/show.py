@@ -37,10 +37,12 @@ def timed_table(rows: Sequence[Row]) -> Table:
 
 def claims_table(summaries: Sequence[Summary]) -> Table:
     """Every claim with its geometric means."""
-    right = ("rows", "slower", "geometric mean", "of fastest steps", "forward", "backward", "worst")
+    right = ("rows", "slower", "geometric mean", "of fastest steps", "reachable", "forward")
+    right = (*right, "backward", "worst")
     table = _table(("claim",), right)
     for one in summaries:
-        means = (one.ratio, one.fastest, one.forward_ratio, one.backward_ratio, one.worst)
+        means = (one.ratio, one.fastest, one.reachable, one.forward_ratio)
+        means = (*means, one.backward_ratio, one.worst)
         numbers = [_number(value, ".2f") for value in means]
         table.add_row(one.claim, str(one.rows), str(len(one.slower)), *numbers)
     return table

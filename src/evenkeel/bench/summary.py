@@ -13,6 +13,8 @@ class Summary:
     """A claim: geometric means of the rival's time over evenkeel's, and the rows that lose.
 
     ``claim`` is the sentence to publish it under; ``fastest`` is the mean of each side's fastest steps;
+    ``reachable`` is the mean for a kernel that moves the least traffic as fast as a copy does, in a
+    call that costs what an empty one does (None where those were not timed);
     ``by_layout``, ``by_network`` and ``by_size`` are means of a part of the rows; ``worst`` is the
     lowest ratio, that of ``worst_row``; ``slower`` names those below 1.
     """
@@ -24,6 +26,7 @@ class Summary:
     rows: int
     ratio: float
     fastest: float
+    reachable: float | None
     forward_ratio: float
     backward_ratio: float
     by_layout: Mapping[str, float]
@@ -82,6 +85,7 @@ def _summary(operation: str, rival: str, dtype: str, rows: Sequence[Row]) -> Sum
         rows=len(rows),
         ratio=geometric_mean(list(whole.values())),
         fastest=geometric_mean([side.ratio.fastest for side in sides if side.ratio]),
+        reachable=_reachable(rows, rival),
         forward_ratio=_mean(sides, lambda side: side.forward_ratio),
         backward_ratio=_mean(sides, lambda side: side.backward_ratio),
         by_layout=_parts(rows, whole, lambda row: row.layout),
@@ -91,6 +95,20 @@ def _summary(operation: str, rival: str, dtype: str, rows: Sequence[Row]) -> Sum
         worst_row=worst,
         slower=tuple(case for case, ratio in whole.items() if ratio < 1),
     )
+
+
+def _reachable(rows: Sequence[Row], rival: str) -> float | None:
+    ratios = [row.sides[rival].ms / limit for row in rows if (limit := _limit_ms(row))]
+    return geometric_mean(ratios) if ratios else None
+
+
+def _limit_ms(row: Row) -> float | None:
+    """The empty call, and the least traffic at the copy's bandwidth."""
+    copy, empty = row.sides.get("copy"), row.sides.get("empty call")
+    if copy is None or empty is None:
+        return None
+    operation = OPERATIONS[row.operation]
+    return empty.ms + (operation.forward_passes + operation.backward_passes) / 2 * copy.ms
 
 
 def _parts(
