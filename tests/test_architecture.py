@@ -26,8 +26,10 @@ ORDER = (
     "data",
     "checkpoint",
     "tf1",
+    "port",
     "recipes",
     "train",
+    "doctor",
     "bench",
     "cli",
 )

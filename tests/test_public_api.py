@@ -10,6 +10,7 @@ from types import FunctionType, ModuleType
 
 import evenkeel
 import evenkeel.data
+import evenkeel.doctor
 import evenkeel.recipes
 import evenkeel.train
 

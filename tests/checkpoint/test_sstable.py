@@ -58,8 +58,8 @@ def test_a_block_by_hand() -> None:
         (b"\x00\xff\xff\xff\xff\x0f\x00b" + RESTARTS, 0, "less is left"),
         (struct.pack("<I", 9), 0, "9 restarts"),
         (b"", 0, "a block of 0 bytes"),
-        (RESTARTS, 1, "snappy"),
-        (RESTARTS, 9, "type 9"),
+        (RESTARTS, 1, "not snappy"),
+        (RESTARTS, 9, "compression 9"),
     ],
 )
 def test_what_is_wrong_with_a_block_is_said(block: bytes, kind: int, words: str) -> None:

@@ -32,5 +32,5 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
 
 @given(st.integers(0, 100), st.lists(st.integers(0, 2**11), max_size=5), st.integers(0, 2**32 - 1))
 def test_an_entry_comes_back(dtype: int, shape: list[int], crc: int) -> None:
-    entry = Entry(dtype, tuple(shape), 3, 10, 20, crc)
+    entry = Entry(dtype, tuple(shape), (), 3, 10, 20, crc)
     assert Entry.read(memoryview(entry.write())) == entry

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from evenkeel.checkpoint import Bundle, write_bundle, writer
-from evenkeel.checkpoint.entries import CODES
+from evenkeel.checkpoint import Bundle, recovery, write_bundle
+from evenkeel.checkpoint.dtypes import STORED
 from evenkeel.checkpoint.files import put_in_place
 from evenkeel.errors import BadData, BadDtype, DuplicateRow
 
 Tensors = dict[str, NDArray[Any]]
 ENDS = (".index", ".data-00000-of-00001")
-ARRAYS = st.sampled_from(sorted(CODES)).flatmap(
+ARRAYS = st.sampled_from(sorted({str(kind) for kind in STORED.values()})).flatmap(
     lambda name: arrays(np.dtype(name), array_shapes(min_dims=0, min_side=0, max_side=4))
 )
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_saved_leaves_what_was_there(tmp_path: Path) -> None:
     write_bundle(tmp_path / "a", {"x": np.ones(2)})
     with pytest.raises(BadDtype, match=r"datetime64[\s\S]*float32"):
         write_bundle(tmp_path / "a", {"x": np.array("2020", "M8[Y]")})
-    with pytest.raises(DuplicateRow, match="twice: \\['x'\\]"):
+    with pytest.raises(DuplicateRow, match="twice: 'x'"):
         write_bundle(tmp_path / "a", [("x", np.ones(1)), ("x", np.ones(1))])
     with pytest.raises(DuplicateRow, match="empty name"):
         write_bundle(tmp_path / "a", {"": np.ones(1)})
@@ -115,9 +115,10 @@ def test_a_reader_between_the_renames_sees_the_new_one(
         put_in_place(path)
         seen.append(Bundle(prefix)["x"].tolist())
 
-    monkeypatch.setattr(writer, "put_in_place", place_and_read)
+    monkeypatch.setattr(recovery, "put_in_place", place_and_read)
     write_bundle(prefix, {"x": np.ones(2)})
-    assert seen == [[1, 1], [1, 1]]
+    assert len(seen) > 1
+    assert all(values == [1, 1] for values in seen)
 
 
 KILL = """

@@ -14,12 +14,12 @@ from evenkeel.nn import BatchNorm2d
 from evenkeel.recipes import RECIPES
 from evenkeel.recipes.recipe import Variant
 from evenkeel.surgery import convert, export_onnx, fold, freeze, load_model, save_model
+from evenkeel.surgery.export import export_program
 from oracles.compare import assert_close
 from surgery import models
 from surgery.same import scrambled
 
 X = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(4))
-# Layers with an activation refuse to be traced by torch.jit, which asks for eps: docs/decisions/0001.
 FORMS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "torch": lambda m: m,
     "converted": convert,
@@ -103,13 +103,31 @@ def test_torch_export_computes_the_same(form: str) -> None:
     assert_close(torch.export.export(made, (X,)).module()(X), model()(X), 1e-5, "y")
 
 
-@pytest.mark.parametrize("form", ["torch", "there and back", "folded", "converted, folded"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # shapes that we check
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_torch_jit_traces_the_same(form: str) -> None:
-    plain = scrambled(models.Basic()).eval()
-    traced: Any = torch.jit.trace(FORMS[form](plain), X)  # type: ignore[no-untyped-call]
-    assert_close(traced(X), plain(X), 1e-5, "y")
+def test_torch_jit_traces_the_same(form: str, training: bool) -> None:
+    made = FORMS[form](scrambled(models.Basic()).eval()).train(training)
+    kept = copy.deepcopy(made.state_dict())
+    traced: Any = torch.jit.trace(made, X, check_trace=False)  # type: ignore[no-untyped-call]
+    more = torch.cat([X, X + 1])  # the batch may have any size
+    for given in (X, more):
+        made.load_state_dict(kept)
+        assert_close(traced(given), made(given), 1e-5, "y")
+
+
+@pytest.mark.parametrize("form", ["converted", "folded"])
+def test_a_program_is_written_and_read_back(form: str, tmp_path: Path) -> None:
+    made, path = FORMS[form](model()).train(), tmp_path / "m.pt2"
+    assert export_program(made, X, path) < 1e-6
+    assert all(m.training for m in made.modules())
+    back = torch.export.load(path).module()
+    more = torch.cat([X, X + 1, X - 1])
+    assert_close(back(more), model()(more), 1e-5, "y")
+    with pytest.raises(OutputsDiffer, match="the exported program"):
+        export_program(made, X, path, tolerance=-1.0)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt2"]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -230,7 +230,7 @@ def test_options_are_checked() -> None:
     model = nn.Sequential(BN(3))
     with pytest.raises(BadOption, match="no such conversion"):
         convert(model, to="onnx")
-    with pytest.raises(BadOption, match="options belong"):
+    with pytest.raises(BadOption, match="options of that kind"):
         convert(model, to="torch", ghost_size=2)
     with pytest.raises(BadOption, match=r"(?s)ghost_size counts examples.*at:  0"):
         convert(model, to="ghost", ghost_size=0, inplace=True)

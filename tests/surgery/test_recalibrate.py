@@ -225,7 +225,7 @@ def test_whatever_goes_wrong_the_model_is_as_it_was(name: str) -> None:
     state, modes = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
     tensors = [*model.parameters(), *model.buffers()]
     with pytest.raises(error, match=f"(?s){says}"):
-        recalibrate(model, data(), layerwise=layerwise, inplace=True)
+        recalibrate(model, data(), layerwise=layerwise, inplace=True, memory=0)
     assert [m.training for m in model.modules()] == modes
     assert all(
         a is b for a, b in zip([*model.parameters(), *model.buffers()], tensors, strict=True)
@@ -294,3 +294,113 @@ def test_a_bar_is_shown_on_a_terminal_only(
     assert capsys.readouterr() == ("", "")
     recalibrate(deep(), batches(5), progress=True)
     assert "batches" in capsys.readouterr().err
+
+
+class Counting(nn.Conv2d):
+    """A convolution that counts its calls."""
+
+    calls = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        Counting.calls += 1
+        return super().forward(input)
+
+
+class CountingNet(nn.Module):
+    """Two convolutions and two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.a = Counting(3, 3, 1), BN(3)
+        self.second, self.b = Counting(3, 3, 1), BN(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(self.first(x))
+        return self.b(self.second(y).relu()) + y  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("memory", "calls"), [(2**30, 2 * 5), (0, 5 * (2 + 1 + 2)), (20_000, 0)])
+def test_layer_by_layer_runs_each_operation_once_where_memory_allows(
+    memory: int, calls: int
+) -> None:
+    torch.manual_seed(4)
+    model = CountingNet()
+    want = statistics(recalibrate(model, batches(6), layerwise=True, memory=0))
+    Counting.calls = 0
+    done = recalibrate(model, batches(6), layerwise=True, memory=memory)
+    assert Counting.calls == calls or not calls
+    assert calls or Counting.calls > 5 * 5  # began, and had to begin anew
+    assert_close(statistics(done), want, 1e-12, "statistics")
+    assert_close(statistics(done), population(model, DATA), 1e-6, "statistics")
+
+
+def test_one_pass_takes_named_and_many_arguments() -> None:
+    model = models.Two()
+    data = [{"x": b, "other": b * 2} for b in batches(7)]
+    done: Any = recalibrate(model, data, layerwise=True)
+    rows = DATA.double().movedim(1, -1).flatten(0, -2)
+    assert_close(done.bn.running_mean.double(), rows.mean(0), 1e-6, "mean")
+
+
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    model = deep()
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    averaged.update_parameters(model)
+    kept = copy.deepcopy(dict(averaged.named_parameters()))
+    for layerwise in (False, True):
+        done: Any = recalibrate(averaged, [DATA], layerwise=layerwise)
+        want = recalibrate(averaged.module, [DATA], layerwise=layerwise)
+        assert torch.equal(statistics(done), statistics(want))
+        assert all(torch.equal(p, kept[n]) for n, p in done.named_parameters())
+        assert int(done.n_averaged) == int(averaged.n_averaged)
+
+
+def _rank(rank: int, folder: str, layerwise: bool, method: str, wrong: bool) -> None:
+    """One of two processes, with its part of the data."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    own = [DATA[:5], DATA[5:12]] if rank == 0 else [DATA[12:28], DATA[28:], DATA[:0]][:2]
+    if wrong and rank == 0:
+        own = [*own, NAN[1]]
+    try:
+        options: dict[str, Any] = {"layerwise": layerwise, "method": method}
+        done = recalibrate(deep(), own, group=dist.group.WORLD, **options)
+        torch.save(statistics(done), f"{folder}/{rank}")
+    except BadData as error:
+        torch.save(str(error), f"{folder}/{rank}")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layerwise", [False, True])
+@pytest.mark.parametrize("method", ["population", "average"])
+def test_ranks_come_to_the_same_statistics(tmp_path: Any, layerwise: bool, method: str) -> None:
+    from torch.multiprocessing.spawn import spawn
+
+    spawn(_rank, (str(tmp_path), layerwise, method, False), nprocs=2)  # type: ignore[no-untyped-call]
+    one, other = (torch.load(tmp_path / str(rank)) for rank in range(2))
+    assert torch.equal(one, other)
+    parts = [DATA[:5], DATA[5:12], DATA[12:28], DATA[28:]]
+    alone = recalibrate(deep(), parts, layerwise=layerwise, method=method)
+    assert_close(one, statistics(alone), 1e-6, "statistics")
+
+
+@pytest.mark.slow
+def test_a_rank_that_fails_stops_the_others(tmp_path: Any) -> None:
+    from torch.multiprocessing.spawn import spawn
+
+    spawn(_rank, (str(tmp_path), False, "population", True), nprocs=2)  # type: ignore[no-untyped-call]
+    one, other = (torch.load(tmp_path / str(rank)) for rank in range(2))
+    assert "NaN or infinity" in one
+    assert "BadData on rank 0" in other
+
+
+def test_a_group_needs_a_beginning() -> None:
+    with pytest.raises(BadOption, match="has not begun"):
+        recalibrate(deep(), [DATA], group=object())

@@ -36,6 +36,8 @@ def plain(value: Any) -> Any:
     """A fetched value as JSON, with its type."""
     if isinstance(value, (list, tuple)):  # Python 3.7 runs this too
         return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return [plain(value[k]) for k in sorted(value)]
     if value is None:
         return None
     array = np.asarray(value)

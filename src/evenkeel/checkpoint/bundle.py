@@ -1,35 +1,33 @@
-"""The reader of TensorFlow's checkpoints (V2 bundles): an index, and the data files it points into."""
+"""The reader of TensorFlow's checkpoints of version 2: an index, and the data files it points into."""
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from evenkeel.checkpoint.checksum import masked
-from evenkeel.checkpoint.entries import BFLOAT16, DTYPES, STRING, Entry, Header
-from evenkeel.checkpoint.files import map_file, missing, shard_path
+from evenkeel.checkpoint.dtypes import STRING, Array
+from evenkeel.checkpoint.entries import Entry
+from evenkeel.checkpoint.files import DataFile, map_file, missing, shard_path
 from evenkeel.checkpoint.index import read_index
+from evenkeel.checkpoint.reader import Checkpoint, assembled, check_readable, empty, wanted_box
 from evenkeel.checkpoint.recovery import finish_interrupted
+from evenkeel.checkpoint.slices import Box, Extents, box_of, piece_key, sizes_of
 from evenkeel.checkpoint.text import read_text
-from evenkeel.errors import BadData, UnknownName, located
+from evenkeel.checkpoint.values import copy_into, view_of
+from evenkeel.checkpoint.wire import cut
+from evenkeel.errors import BadData, located
 
-Array = NDArray[Any]  # of whatever dtype the checkpoint holds
 
+class Bundle(Checkpoint):
+    """The tensors of a V2 checkpoint by name, each read from disk and checked when it is asked for.
 
-class Bundle(Mapping[str, Array]):
-    """The tensors of a checkpoint by name, each read from disk and checked when it is asked for.
-
-    Shapes:  as saved
-    Dtypes:  TensorFlow's numbers as NumPy's own; bfloat16 widened to float32; strings as objects of
-             bytes. Numbers are read-only views of the file where its alignment lets them be
+    Shapes:  as saved; the pieces of a partitioned variable as the whole that they are of
+    Dtypes:  TensorFlow's numbers as NumPy's own; bfloat16 widened to float32, quantized integers as the
+             plain ones that hold them; strings as objects of bytes. Numbers are read-only views of the
+             file where its alignment lets them be, and must not outlive a change of the file in place
     Raises:  BadData for a file that is missing, cut or damaged, with the tensor and its place: every
              length is checked before anything is read, every tensor against its checksum;
              UnknownName for a name that is not in the checkpoint
     Source:  TensorFlow's tensor_bundle.proto; its checkpoints of version 2, in any number of shards
 
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> from evenkeel.checkpoint import write_bundle
     >>> with TemporaryDirectory() as folder:
@@ -38,108 +36,95 @@ class Bundle(Mapping[str, Array]):
     array([0., 1., 2.])
     """
 
+    entries: dict[str, Entry]
+
     def __init__(self, prefix: str | Path) -> None:
         self.prefix = str(prefix)
         index = finish_interrupted(self.prefix)
         if not index.is_file():
             raise missing(self.prefix)
         with located(str(index)):
-            self._header, self.entries = read_index(map_file(index))
-        self._shards: dict[int, memoryview] = {}
-        self._checked: set[str] = set()
+            self._header, self.entries, self._pieces = read_index(map_file(index))
+        self._shards: dict[int, DataFile] = {}
+        self._checked: set[Entry] = set()
 
-    def __getitem__(self, name: str) -> Array:
-        entry = self._entry(name)
-        path = shard_path(self.prefix, entry.shard, self._header.shards)
-        with located(f"{path}, tensor {name!r} at byte {entry.offset}"):
-            _check_entry(entry, self._header)
-            data = _within(self._shard(entry.shard, path), entry)
+    def read(self, name: str, extents: Extents | None = None) -> Array:
+        """A tensor, or the part of it that ``extents`` (start and length of each axis) name.
+
+        Raises:  BadShape for a part that the tensor has not; BadData, UnknownName
+        """
+        entry = self._find(self.entries, name)
+        wanted = wanted_box(entry, extents)
+        if not entry.slices:
+            whole = self._whole(name, entry)
+            return whole if extents is None else whole[wanted]
+        with located(f"{self.prefix}.index, tensor {name!r}"):
+            check_readable(entry)
+            pieces = [self._piece(name, entry, piece) for piece in entry.slices]
+        known = dict(zip(entry.slices, pieces, strict=True))
+
+        def put(target: Array, piece: Extents, part: Box) -> None:
+            self._put(target, name, known[piece], part)
+
+        with located(f"{self.prefix}.index, tensor {name!r}"):
+            return assembled(entry, wanted, put)
+
+    def _piece(self, name: str, whole: Entry, extents: Extents) -> Entry:
+        """The entry of a piece, which must be what the whole says of it."""
+        piece = self._pieces.get(piece_key(name, extents))
+        if piece is None:
+            raise cut(f"no piece at {list(extents)}, which the tensor names")
+        sizes = sizes_of(box_of(extents, whole.shape))
+        if (piece.dtype, piece.shape) != (whole.dtype, sizes) or piece.slices:
+            raise cut(f"a piece of {piece.dtype_name} {list(piece.shape)} for {list(extents)}")
+        with located(self._place(name, piece)):
+            self._check(piece)
+            self._file(piece).range(piece.offset, piece.size)  # is there, before memory is taken
+        return piece
+
+    def _put(self, target: Array, name: str, piece: Entry, part: Box) -> None:
+        if piece.dtype != STRING and sizes_of(part) == piece.shape:
+            with located(self._place(name, piece)):
+                copy_into(target, self._file(piece), piece, big_endian=self._header.big_endian)
+        else:
+            target[...] = self._whole(name, piece)[part]
+
+    def _whole(self, name: str, entry: Entry) -> Array:
+        """The values of one entry."""
+        with located(self._place(name, entry)):
+            self._check(entry)
+            file = self._file(entry)
             if entry.dtype == STRING:
-                return read_text(data, entry.shape, entry.crc)
-            if name not in self._checked:
-                _check_sum(data, entry)
-                self._checked.add(name)
-            return _decoded(data, entry, self._header.big_endian)
+                return read_text(file.range(entry.offset, entry.size), entry.shape, entry.crc)
+            if not self._header.big_endian:
+                view = view_of(file, entry, checked=entry in self._checked)
+                if view is not None:
+                    self._checked.add(entry)
+                    return view
+            file.range(entry.offset, entry.size)  # is there, before memory is taken
+            out = empty(entry.dtype, entry.shape)
+            copy_into(out, file, entry, big_endian=self._header.big_endian)
+            return out
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
+    def _place(self, name: str, entry: Entry) -> str:
+        path = shard_path(self.prefix, entry.shard, self._header.shards)
+        return f"{path}, tensor {name!r} at byte {entry.offset}"
 
-    def __len__(self) -> int:
-        return len(self.entries)
+    def _file(self, entry: Entry) -> DataFile:
+        if entry.shard not in self._shards:
+            path = shard_path(self.prefix, entry.shard, self._header.shards)
+            self._shards[entry.shard] = DataFile(path)
+        return self._shards[entry.shard]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.entries
-
-    def __repr__(self) -> str:
-        return f"Bundle({self.prefix!r}: {len(self)} tensors)"
-
-    def _entry(self, name: str) -> Entry:
-        if name in self.entries:
-            return self.entries[name]
-        near = get_close_matches(str(name), self.entries, n=3)
-        raise UnknownName(
-            f"the checkpoint has no tensor {name!r}",
-            got=f"{len(self)} others",
-            do=f"try {' or '.join(near)}" if near else "list(bundle) gives the names",
-            at=self.prefix,
-        )
-
-    def _shard(self, number: int, path: Path) -> memoryview:
-        if number not in self._shards:
-            self._shards[number] = map_file(path)
-        return self._shards[number]
-
-
-def _check_entry(entry: Entry, header: Header) -> None:
-    if entry.sliced:
-        raise BadData(
-            "the tensor was saved in pieces, as a partitioned variable, which is not read yet",
-            got=f"shape {list(entry.shape)}",
-            do="save it again without a partitioner",
-        )
-    if entry.shard >= header.shards:
-        raise _lying(f"data file {entry.shard} of {header.shards}")
-    if entry.dtype != STRING and entry.bytes_wanted is None:
-        raise BadData(
-            f"tensors of type {entry.dtype_name} cannot be read",
-            got=f"shape {list(entry.shape)}",
-            do="leave this tensor out",
-        )
-    if entry.bytes_wanted not in (None, entry.size):
-        raise _lying(
-            f"{entry.size} bytes for {entry.dtype_name} {list(entry.shape)}, "
-            f"which needs {entry.bytes_wanted}"
-        )
-
-
-def _within(shard: memoryview, entry: Entry) -> memoryview:
-    if entry.offset + entry.size > len(shard):
-        raise BadData(
-            "the data file is shorter than its index says",
-            got=f"{len(shard)} bytes, {entry.size} wanted from byte {entry.offset} on",
-            do="the copy was cut: copy the checkpoint again from where it was made",
-        )
-    return shard[entry.offset : entry.offset + entry.size]
-
-
-def _check_sum(data: memoryview, entry: Entry) -> None:
-    found = masked(data)
-    if found != entry.crc:
-        raise BadData(
-            "the tensor does not fit its checksum: the data file was damaged, or is another's",
-            got=f"{found:08x} where the index says {entry.crc:08x}",
-            do="use another checkpoint, or copy this one again from where it was made",
-        )
-
-
-def _decoded(data: memoryview, entry: Entry, big_endian: bool) -> Array:
-    stored = np.dtype("uint16" if entry.dtype == BFLOAT16 else DTYPES[entry.dtype])
-    ordered = stored.newbyteorder(">" if big_endian else "<")
-    values = np.frombuffer(data, ordered).reshape(entry.shape)
-    if entry.dtype == BFLOAT16:
-        return (values.astype(np.uint32) << 16).view(np.float32)
-    native = values.astype(stored, copy=big_endian)
-    return native if native.flags.aligned else native.copy()
+    def _check(self, entry: Entry) -> None:
+        if entry.shard >= self._header.shards:
+            raise _lying(f"data file {entry.shard} of {self._header.shards}")
+        check_readable(entry)
+        if entry.bytes_wanted not in (None, entry.size):
+            raise _lying(
+                f"{entry.size} bytes for {entry.dtype_name} {list(entry.shape)}, "
+                f"which needs {entry.bytes_wanted}"
+            )
 
 
 def _lying(got: str) -> BadData:

@@ -8,8 +8,8 @@ BundleEntryProto:  1 dtype, 2 shape (2 dim (1 size), 3 unknown_rank), 3 shard_id
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-
+from evenkeel.checkpoint.dtypes import NAMES, STORED
+from evenkeel.checkpoint.slices import Extents, read_extents, write_extents
 from evenkeel.checkpoint.wire import (
     bytes_field,
     cut,
@@ -22,27 +22,7 @@ from evenkeel.checkpoint.wire import (
 from evenkeel.errors import BadData
 
 VERSION = 1  # kTensorBundleVersion
-STRING, BFLOAT16 = 7, 14
 MAX_RANK, MAX_VALUES = 32, 2**58  # numpy 1's limits, for values of up to 16 bytes
-# DataType of TensorFlow, and the NumPy type that holds its values.
-DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    8: "complex64",
-    9: "int64",
-    10: "bool",
-    17: "uint16",
-    18: "complex128",
-    19: "float16",
-    22: "uint32",
-    23: "uint64",
-}
-NAMES = DTYPES | {STRING: "string", BFLOAT16: "bfloat16"}
-CODES = {name: code for code, name in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +59,12 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a tensor is and what it is; ``dtype`` is TensorFlow's number.
-
-    Raises:  BadData when read from bytes that are no entry
-    """
+class TensorInfo:
+    """What a tensor is: TensorFlow's number of its dtype, its shape, its pieces if it is in pieces."""
 
     dtype: int
     shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    crc: int
-    sliced: bool = False
+    slices: tuple[Extents, ...] = ()
 
     @property
     def count(self) -> int:
@@ -106,43 +79,58 @@ class Entry:
     @property
     def bytes_wanted(self) -> int | None:
         """The bytes that dtype and shape need; None for text, and for what cannot be read."""
-        if self.dtype == BFLOAT16:
-            return 2 * self.count
-        name = DTYPES.get(self.dtype)
-        return np.dtype(name).itemsize * self.count if name else None
+        stored = STORED.get(self.dtype)
+        return stored.itemsize * self.count if stored else None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(TensorInfo):
+    """What a tensor is and where its bytes are.
+
+    Raises:  BadData when read from bytes that are no entry
+    """
+
+    shard: int = 0
+    offset: int = 0
+    size: int = 0
+    crc: int = 0
 
     @classmethod
     def read(cls, message: memoryview) -> "Entry":
         """The entry from its bytes."""
-        found = dict(fields(message))
+        pairs = list(fields(message))
+        found = dict(pairs)
         crc = octets(found.get(6, memoryview(bytes(4))))
         if len(crc) != 4:
             raise cut(f"a checksum of {len(crc)} bytes")
         return cls(
             dtype=integer(found.get(1, 0)),
-            shape=_read_shape(octets(found.get(2, memoryview(b"")))),
+            shape=read_shape(octets(found.get(2, memoryview(b"")))),
+            slices=tuple(read_extents(octets(value)) for number, value in pairs if number == 7),
             shard=integer(found.get(3, 0)),
             offset=integer(found.get(4, 0)),
             size=integer(found.get(5, 0)),
             crc=int.from_bytes(crc, "little"),
-            sliced=7 in found,
         )
 
     def write(self) -> bytes:
         """The bytes of the entry, as TensorFlow writes them."""
-        sizes = b"".join(bytes_field(2, number_field(1, size)) for size in self.shape)
         place = number_field(3, self.shard) + number_field(4, self.offset)
-        shape = bytes_field(2, sizes)
         return (
             number_field(1, self.dtype)
-            + shape
+            + bytes_field(2, write_shape(self.shape))
             + place
             + number_field(5, self.size)
             + fixed32_field(6, self.crc)
+            + b"".join(bytes_field(7, write_extents(piece)) for piece in self.slices)
         )
 
 
-def _read_shape(message: memoryview) -> tuple[int, ...]:
+def read_shape(message: memoryview) -> tuple[int, ...]:
+    """The sizes of a TensorShapeProto.
+
+    Raises:  BadData for an unknown rank, and for what no array can be
+    """
     sizes = []
     for number, value in fields(message):
         if number == 3 and value:
@@ -155,3 +143,8 @@ def _read_shape(message: memoryview) -> tuple[int, ...]:
     if len(sizes) > MAX_RANK or prod(size or 1 for size in sizes) >= MAX_VALUES:
         raise cut(f"a tensor of shape {sizes}")
     return tuple(sizes)
+
+
+def write_shape(shape: tuple[int, ...]) -> bytes:
+    """The bytes of a TensorShapeProto."""
+    return b"".join(bytes_field(2, number_field(1, size)) for size in shape)

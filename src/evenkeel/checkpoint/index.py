@@ -1,41 +1,48 @@
 """The index of a bundle: its header and entries out of the table that holds them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
 from evenkeel.checkpoint.checksum import masked
-from evenkeel.checkpoint.entries import STRING, Entry, Header
+from evenkeel.checkpoint.dtypes import STRING
+from evenkeel.checkpoint.entries import Entry, Header
 from evenkeel.checkpoint.sstable import read_table
 from evenkeel.checkpoint.text import read_text
 from evenkeel.errors import BadData
 
 
-def read_index(data: memoryview) -> tuple[Header, dict[str, Entry]]:
-    """The header and the entries of an index, given its bytes.
+def read_index(data: memoryview) -> tuple[Header, dict[str, Entry], dict[bytes, Entry]]:
+    """The header, the tensors, and the pieces of partitioned ones by key, of an index's bytes.
 
     Raises:  BadData
     """
-    header, entries = None, {}
+    header, entries, pieces = None, {}, {}
     for key, value in read_table(data):
         if not key:
             header = Header.read(value)
-        elif key[0]:  # the keys that begin with 0 are pieces of partitioned variables
+        elif key[0]:
             entries[key.decode("utf-8", "surrogateescape")] = Entry.read(value)
+        else:
+            pieces[key] = Entry.read(value)
     if header is None:
         raise BadData(
             "the index has no header: this is a table, but not a V2 checkpoint's",
             got=f"{len(entries)} entries",
-            do="a V1 checkpoint can be saved again with tf.train.Saver of TensorFlow 1.15",
+            do="check that this is the index that TensorFlow wrote",
         )
-    return header, entries
+    return header, entries, pieces
 
 
-def intact(data: memoryview, header: Header, entries: Mapping[str, Entry]) -> bool:
-    """Whether one data file is what the entries say, to its last byte and checksum."""
-    places = list(entries.values())
-    end = max((entry.offset + entry.size for entry in places), default=0)
-    if header.shards != 1 or end != len(data):
+def intact(files: Sequence[memoryview], entries: Iterable[Entry]) -> bool:
+    """Whether data files are what the entries say, each to its last byte and checksum."""
+    places = [entry for entry in entries if not entry.slices]
+    ends = [0] * len(files)
+    for entry in places:
+        if entry.shard >= len(files):
+            return False
+        ends[entry.shard] = max(ends[entry.shard], entry.offset + entry.size)
+    if ends != [len(data) for data in files]:
         return False
-    return all(not entry.shard and _fits(data, entry) for entry in places)
+    return all(_fits(files[entry.shard], entry) for entry in places)
 
 
 def _fits(data: memoryview, entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evenkeel.checkpoint.files import index_path, part_file, put_in_place
+from evenkeel.checkpoint.files import checkpoint_files, part_file, put_in_place
 from evenkeel.errors import BadData
 
 NAME = "checkpoint"
@@ -27,10 +27,15 @@ _SPECIAL = {ord(mark): f"\\{mark}" for mark in "\\\"'"} | {9: "\\t", 10: "\\n", 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointState:
-    """What the file says: the latest checkpoint, and all that are kept, the oldest first."""
+    """What the file says: the latest checkpoint, and all that are kept, the oldest first.
+
+    Timestamps are seconds since 1970: when each was saved, and when one was last kept for good.
+    """
 
     model_checkpoint_path: str
     all_model_checkpoint_paths: tuple[str, ...] = ()
+    all_model_checkpoint_timestamps: tuple[float, ...] = ()
+    last_preserved_timestamp: float = 0.0
 
 
 def read_state(folder: str | Path, name: str | None = None) -> CheckpointState | None:
@@ -44,13 +49,17 @@ def read_state(folder: str | Path, name: str | None = None) -> CheckpointState |
     path = Path(folder) / (name or NAME)
     if not path.is_file():
         return None
-    latest, kept = "", []
+    latest, kept, times, preserved = "", list[str](), list[float](), 0.0
     for field, value in _fields(path):
         if field == "model_checkpoint_path":
             latest = os.path.join(folder, value)  # noqa: PTH118  # TensorFlow's strings: "./a" stays
         elif field == "all_model_checkpoint_paths":
             kept.append(os.path.join(folder, value))  # noqa: PTH118
-    return CheckpointState(latest, tuple(kept))
+        elif field == "all_model_checkpoint_timestamps":
+            times.append(_seconds(value, path))
+        elif field == "last_preserved_timestamp":
+            preserved = _seconds(value, path)
+    return CheckpointState(latest, tuple(kept), tuple(times), preserved)
 
 
 def write_state(
@@ -60,10 +69,14 @@ def write_state(
     *,
     relative: bool = False,
     name: str | None = None,
+    timestamps: Sequence[float] = (),
+    preserved: float | None = None,
 ) -> None:
     """Write the file ``checkpoint`` of a folder, whole or not at all.
 
-    Paths are written relative to the folder with ``relative``, or where the folder is not absolute.
+    Paths are written relative to the folder with ``relative``; relative ones also where the folder is
+    relative itself. ``timestamps`` are those of ``kept``, ``preserved`` that of the last one kept for
+    good, in seconds since 1970.
 
     Raises:  BadData when it cannot be written
     Source:  TensorFlow 1.15's update_checkpoint_state
@@ -76,11 +89,13 @@ def write_state(
     all_model_checkpoint_paths: "model-2"
     """
     folder = str(folder)
-    paths = [*kept] if latest in kept else [*kept, latest]
-    if relative or not os.path.isabs(folder):  # noqa: PTH117
-        latest, *paths = (_relative(path, folder) for path in [latest, *paths])
+    paths = [*kept] if latest in kept[-1:] else [*kept, latest]
+    latest, *paths = (_written(path, folder, relative) for path in [latest, *paths])
     lines = [f'model_checkpoint_path: "{_escaped(latest)}"']
     lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in paths]
+    lines += [f"all_model_checkpoint_timestamps: {float(when)!r}" for when in timestamps]
+    if preserved is not None:
+        lines.append(f"last_preserved_timestamp: {float(preserved)!r}")
     path = Path(folder) / (name or NAME)
     with part_file(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
@@ -93,13 +108,22 @@ def latest_checkpoint(folder: str | Path, name: str | None = None) -> str | None
     Raises:  BadData for a file ``checkpoint`` that is not of its form
     """
     state = read_state(folder, name)
-    if state and state.model_checkpoint_path and index_path(state.model_checkpoint_path).is_file():
+    if state and state.model_checkpoint_path and checkpoint_files(state.model_checkpoint_path):
         return state.model_checkpoint_path
     return None
 
 
-def _relative(path: str, folder: str) -> str:
-    return os.path.relpath(path, folder or ".")
+def _written(path: str, folder: str, relative: bool) -> str:
+    # A relative path counts from the working folder; an absolute one stays unless it is told not to.
+    wanted = relative if os.path.isabs(path) else not os.path.isabs(folder)  # noqa: PTH117
+    return os.path.relpath(path, folder or ".") if wanted else path
+
+
+def _seconds(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _unreadable(text, path) from None
 
 
 def _fields(path: Path) -> list[tuple[str, str]]:
@@ -109,16 +133,20 @@ def _fields(path: Path) -> list[tuple[str, str]]:
             break
         match = _LINE.match(text, place)
         if match is None:
-            raise BadData(
-                'each line of the file `checkpoint` is `name: "path"`',
-                got=text[place : place + 60].strip(),
-                do="delete the file, or write it again with write_state",
-                at=str(path),
-            )
+            raise _unreadable(text[place : place + 60].strip(), path)
         value = match[2]
         found.append((match[1], _plain(value[1:-1]) if value[0] in "'\"" else value))
         place = match.end()
     return found
+
+
+def _unreadable(got: str, path: Path) -> BadData:
+    return BadData(
+        'each line of the file `checkpoint` is `name: "path"`',
+        got=got,
+        do="delete the file, or write it again with write_state",
+        at=str(path),
+    )
 
 
 def _escaped(path: str) -> str:

@@ -3,9 +3,25 @@
 Heavy modules are imported inside the functions that need them, so that ``--help`` answers at once.
 """
 
+from collections.abc import Callable
+
 import typer
 
-from evenkeel.cli import bench, evaluate, info, recipes, run, train
+from evenkeel.cli import (
+    bench,
+    convert,
+    doctor,
+    evaluate,
+    export,
+    fold,
+    info,
+    inspect,
+    port,
+    recalibrate,
+    recipes,
+    run,
+    train,
+)
 from evenkeel.cli.guard import guarded
 from evenkeel.version import __version__
 
@@ -18,9 +34,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train.train, evaluate.evaluate, recipes.recipes, bench.bench, info.info):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(train.train, evaluate.evaluate, recipes.recipes, bench.bench, info.info),
+    *(fold.fold, recalibrate.recalibrate, convert.convert, export.export),
+    *(port.port, inspect.inspect),
+)
+for _command in _COMMANDS:
     app.command()(guarded(_command))
 app.command(context_settings=run.SETTINGS)(guarded(run.run))
+app.command(context_settings=doctor.SETTINGS)(guarded(doctor.doctor))
 
 
 def main() -> None:

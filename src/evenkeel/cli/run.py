@@ -16,7 +16,10 @@ SETTINGS = {
 def run(
     context: typer.Context,
     program: Annotated[
-        str, typer.Argument(metavar="PROGRAM", help="A Python file that imports tensorflow.")
+        str,
+        typer.Argument(
+            metavar="PROGRAM", help="A Python file or a notebook that imports tensorflow."
+        ),
     ],
     *,
     device: Annotated[
@@ -34,9 +37,9 @@ def run(
     if check:
         _check(program)
         return
-    from evenkeel.tf1.program.launch import run_program
+    from evenkeel.doctor.programs import run_and_warn
 
-    status = run_program(program, context.args, device=device)
+    status = run_and_warn(program, context.args, device=device)
     if status:
         sys.exit(status)
 

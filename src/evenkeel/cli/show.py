@@ -31,6 +31,16 @@ def show_run(run: "Run") -> None:
         )
         show_check(result.check)
     show_files(run)
+    show_verdict(run.folder)
+
+
+def show_verdict(folder: Path) -> None:
+    """Print what the doctor says of the trained network."""
+    from evenkeel.doctor.targets import judge_run
+
+    report = judge_run(folder, None)
+    _say(f"\nevenkeel doctor {folder}")
+    _say(report.text(width=max(80, Console().width)).rstrip())
 
 
 def show_scores(label: str, about: str, accuracies: dict[str, float]) -> None:

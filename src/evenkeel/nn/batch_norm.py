@@ -1,6 +1,6 @@
 """BatchNorm1d, BatchNorm2d, BatchNorm3d: torch's classes, and what torch's classes lack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from operator import index
 from typing import Any, Self
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from evenkeel.autograd import recomputing
 from evenkeel.errors import BadOption, Misread
 from evenkeel.functional.statistics import Moments
+from evenkeel.nn.no_update import updating
 from evenkeel.nn.running import CumulativeAverage, Ema, Running, RunningState, keep_exact
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
 from evenkeel.nn.steps import (
@@ -216,11 +217,17 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     @property
     def _moving(self) -> bool:
         # Code that borrows a layer switches track_running_stats off for a while, as torch allows.
-        return self.training and self.track_running_stats and not recomputing()
+        return self.training and self.track_running_stats and updating() and not recomputing()
 
     @property
     def _torch_training(self) -> bool:
         return self.spec.torch_training
+
+    def __dir__(self) -> list[str]:
+        """The names that can be read: torch.jit.trace asks for every one of them."""
+        names: Iterable[str] = super().__dir__()  # type: ignore[no-untyped-call]
+        misread = {"eps": self.spec.torch_inference, "num_features": self._torch_training}
+        return [name for name in names if misread.get(name, True)]
 
     def __getstate__(self) -> dict[str, Any]:
         """The layer without what it learnt about its last input."""

@@ -1,6 +1,6 @@
 """FrozenBatchNorm: running statistics that no call to ``train()`` can thaw, and the way back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -133,6 +133,11 @@ class FrozenBatchNorm(nn.Module):
         """Channels, eps, and what differs from torch."""
         channels = self.spec.channels[0] if len(self.spec.channels) == 1 else self.spec.channels
         return ", ".join(filter(None, [f"{channels}, eps={self.spec.eps}", self.spec.options()]))
+
+    def __dir__(self) -> list[str]:
+        """The names that can be read: torch.jit.trace asks for every one of them."""
+        names: Iterable[str] = super().__dir__()  # type: ignore[no-untyped-call]
+        return [name for name in names if name != "eps" or self.spec.torch_inference]
 
     def __getstate__(self) -> dict[str, Any]:
         """The layer without what it learnt about its last input."""

@@ -8,9 +8,11 @@ from typing import Any
 from torch import nn
 
 from evenkeel.errors import BadOption
-from evenkeel.surgery.change import Journal, taken_back_on_error
+from evenkeel.nn import FrozenBatchNorm, condition, stream
+from evenkeel.surgery.change import OURS, Journal, taken_back_on_error
 from evenkeel.surgery.decision import Plan, Survey, decide, survey
 from evenkeel.surgery.kinds import to_frozen, to_ghost, to_renorm
+from evenkeel.surgery.populations import inside, to_conditional, to_streams
 from evenkeel.surgery.probe import BOTH, check
 from evenkeel.surgery.refuse import refusal
 from evenkeel.surgery.report import FUSED, KEPT, REPLACED, Conversion, Outcome, attach, has_report
@@ -45,9 +47,12 @@ def convert(
     arguments, or a mapping of named ones. ``inplace`` converts the model itself, without a copy.
 
     ``to``: "torch" is the way back to torch's layers; activations that a layer took come back to where
-    they were, others become modules after it. "frozen", "renorm" and "ghost" make FrozenBatchNorm,
+    they were, others become modules after it; of several populations it leaves the first, or the one
+    that ``stream=`` or ``condition=`` names. "frozen", "renorm" and "ghost" make FrozenBatchNorm,
     BatchRenorm and GhostBatchNorm of the layers, with ``options`` such as ``ghost_size=32``; these
-    compute the same in inference only.
+    compute the same in inference only. "streams" (``streams=2, own_affine=False``) and "conditional"
+    (``conditions=``) make StreamBatchNorm and ConditionalBatchNorm, whose populations all begin as
+    the layer was.
 
     Every layer stays the same object with the same tensors, flags and hooks, and becomes one of ours.
     An activation module that its layer takes over becomes ``Identity``; for functions, sums and
@@ -62,22 +67,41 @@ def convert(
             "convert takes a model", got=type(model).__name__, do="give a torch.nn.Module, built"
         )
     verb = _VERBS.get(to)
-    if verb is None or (options and to in ("fused", "torch")):
+    if verb is None or not options.keys() <= _OPTIONS.get(to, options.keys()):
         raise BadOption(
             "there is no such conversion",
             got=f"to={to!r}{f' with {sorted(options)}' if verb else ''}",
-            do=f"give to= one of {', '.join(map(repr, _VERBS))}; options belong to the last three",
+            do=f"give to= one of {', '.join(map(repr, _VERBS))}, with options of that kind",
         )
     reference = copy.deepcopy(model) if inplace and probe is not None else model
     target = model if inplace else copy.deepcopy(model)
     with taken_back_on_error() as journal:
         report = verb(target, journal, **options)
         if probe is not None:
-            modes = BOTH if to in ("fused", "torch") else BOTH[:1]
-            check(reference, target, probe, tolerance, modes)
+            _check(reference, target, probe, tolerance, to, options)
         if journal or not has_report(target):
             attach(target, report)
     return target
+
+
+def _check(
+    reference: nn.Module,
+    target: nn.Module,
+    probe: Any,
+    tolerance: float | None,
+    to: str,
+    options: dict[str, Any],
+) -> None:
+    alike = to in ("fused", "torch") and _trains_plainly(reference)
+    # A new layer's populations are all as the layer was.
+    with stream(options.get("stream", 0)), condition(options.get("condition", 0)):
+        check(reference, target, probe, tolerance, BOTH if alike else BOTH[:1])
+
+
+def _trains_plainly(model: nn.Module) -> bool:
+    """Whether all layers train as torch's do, one population each."""
+    known = (*OURS, *OURS.values(), FrozenBatchNorm, nn.SyncBatchNorm)
+    return not inside(model) and all(type(site.module) in known for site in sites(model))
 
 
 def _changed(model: nn.Module, journal: Journal) -> Conversion:
@@ -169,4 +193,13 @@ _VERBS: dict[str, Callable[..., Conversion]] = {
     "frozen": to_frozen,
     "renorm": to_renorm,
     "ghost": to_ghost,
+    "streams": to_streams,
+    "conditional": to_conditional,
+}
+# Of the kinds whose function takes no options of a layer; the others' are checked there.
+_OPTIONS: dict[str, set[str]] = {
+    "fused": set(),
+    "torch": {"stream", "condition"},
+    "streams": {"streams", "own_affine"},
+    "conditional": {"conditions"},
 }

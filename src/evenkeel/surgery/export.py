@@ -1,5 +1,6 @@
 """export_onnx: a model as an ONNX file that was run before it was written."""
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from evenkeel.errors import MissingExtra, OutputsDiffer
 from evenkeel.files import write_whole
+from evenkeel.surgery.modes import inference
 from evenkeel.surgery.probe import allowed_in, arguments, relative_error, tensors_in
 
 
@@ -35,30 +37,48 @@ def export_onnx(
     """
     _check_installed()
     args, options = arguments(probe)
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        with torch.no_grad():
-            want = [value for _, value in tensors_in("output", model(*args, **options))]
+    with inference(model), torch.no_grad():
+        want = _outputs(model(*args, **options))
         written = _exported(model, args, options)
-    finally:
-        for module, mode in modes:
-            module.training = mode
     error = _compared(_run(written, args, options), want, tolerance)
     write_whole(Path(path), written)
     return error
 
 
+def export_program(
+    model: nn.Module, probe: Any, path: str | Path, *, tolerance: float | None = None
+) -> float:
+    """Write ``model`` in inference to ``path`` as a torch.export program (.pt2); its error.
+
+    Math:    the same function; the first axis of every input may have any size where the model allows
+    Error:   as ``export_onnx``, of the program as it was read back
+    Raises:  OutputsDiffer when it computes something else; then no file is written and one that was
+             there is kept
+    Source:  torch.export.export, torch.export.save
+
+    >>> export_program(nn.Linear(2, 2), torch.ones(2, 2), "/tmp/x.pt2")  # doctest: +SKIP
+    0.0
+    """
+    args, options = arguments(probe)
+    file = io.BytesIO()
+    with inference(model), torch.no_grad():
+        want = _outputs(model(*args, **options))
+        shapes = _any_batch(args, options)
+        program = torch.export.export(model, args, dict(options), dynamic_shapes=shapes)
+        torch.export.save(program, file)
+        again = torch.export.load(io.BytesIO(file.getvalue())).module()
+        got = _outputs(again(*args, **options))
+    error = _compared(got, want, tolerance, "the exported program")
+    write_whole(Path(path), file.getbuffer())
+    return error
+
+
+def _outputs(outputs: Any) -> list[Tensor]:
+    return [value for _, value in tensors_in("output", outputs)]
+
+
 def _exported(model: nn.Module, args: tuple[Any, ...], options: Mapping[str, Any]) -> bytes:
-    sizes = {0: torch.export.Dim.AUTO}
-
-    def any_batch(value: Any) -> Any:
-        return sizes if isinstance(value, Tensor) and value.ndim else None
-
-    shapes: Any = tuple(any_batch(value) for value in args)
-    if options:
-        shapes = {name: any_batch(value) for name, value in options.items()}
+    shapes = _any_batch(args, options)
     with warnings.catch_warnings():  # the exporter's own, about its use of torch
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -72,6 +92,18 @@ def _exported(model: nn.Module, args: tuple[Any, ...], options: Mapping[str, Any
     return content
 
 
+def _any_batch(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    """That the first axis of every input may have any size."""
+    sizes = {0: torch.export.Dim.AUTO}
+
+    def of(value: Any) -> Any:
+        return sizes if isinstance(value, Tensor) and value.ndim else None
+
+    if options:
+        return {name: of(value) for name, value in options.items()}
+    return tuple(of(value) for value in args)
+
+
 def _run(written: bytes, args: tuple[Any, ...], options: Mapping[str, Any]) -> list[Tensor]:
     """The outputs of onnxruntime."""
     import onnxruntime
@@ -82,14 +114,16 @@ def _run(written: bytes, args: tuple[Any, ...], options: Mapping[str, Any]) -> l
     return [torch.from_numpy(value) for value in session.run(None, fed)]
 
 
-def _compared(got: list[Tensor], want: list[Tensor], tolerance: float | None) -> float:
+def _compared(
+    got: list[Tensor], want: list[Tensor], tolerance: float | None, by: str = "onnxruntime"
+) -> float:
     allowed = allowed_in(want) if tolerance is None else tolerance
     same = len(got) == len(want)
     errors = [relative_error(g, w.cpu()) for g, w in zip(got, want, strict=False)]
     worst = max(errors, default=0.0) if same else float("inf")
     if not worst <= allowed:
         raise OutputsDiffer(
-            "onnxruntime does not compute what the model computes; no file was written",
+            f"{by} does not compute what the model computes; no file was written",
             got=f"{len(got)} outputs for {len(want)}, error {worst:.1e}, allowed {allowed:.1e}",
             do="give a larger tolerance if the difference is rounding",
         )

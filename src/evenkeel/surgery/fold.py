@@ -36,7 +36,9 @@ def fold(
 
     ``probe`` is a batch on which both models run in inference: a tensor, a tuple of arguments, or a
     mapping of named ones; a run on it also shows what stands before a layer in a forward that cannot be
-    read. Layers must be in inference mode: call ``model.eval()`` first.
+    read. Layers must be in inference mode: call ``model.eval()`` first. Functional calls beside a
+    normalization, F.conv2d(x, self.w) or F.batch_norm, become modules over the same tensors, in a
+    forward that is written anew and is that of inference only.
     ``report_of`` says for each layer where it went or why not, and, with a probe, the error caused.
 
     >>> model = fold(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)).eval())

@@ -12,6 +12,7 @@ from evenkeel.surgery.activations import module_of
 from evenkeel.surgery.change import Journal
 from evenkeel.surgery.folded import Folded
 from evenkeel.surgery.freeze import frozen_in_place
+from evenkeel.surgery.lifting import lift
 from evenkeel.surgery.linear import (
     TRANSPOSED,
     Weights,
@@ -27,6 +28,7 @@ from evenkeel.surgery.linear import (
 )
 from evenkeel.surgery.measured import Link
 from evenkeel.surgery.neighbours import NOTHING, UNSEEN, Neighbour, Readings, neighbour, readings
+from evenkeel.surgery.populations import streams_in
 from evenkeel.surgery.recorded import Seen, seen_before
 from evenkeel.surgery.report import FOLDED, FROZEN, KEPT, Conversion, Outcome
 from evenkeel.surgery.sites import Site, is_bound, paths_of, sites
@@ -55,12 +57,15 @@ class Folding:
         self._seen: dict[str, Seen] = {}
         self.links: dict[str, Link] = {}
         self._outcomes: list[Outcome] = []
+        self._streams: set[int] = set()
         self._works: dict[int, _Work] = {}
         self._before: dict[int, tuple[float, ...]] = {}
 
     def run(self) -> None:
         """Fold what can be, make one multiply-add of the rest, leave what must stay."""
+        unread = lift(self.model, self.journal)
         norms, found, places = sites(self.model), readings(self.model), paths_of(self.model)
+        self._streams = streams_in(self.model)
         if self._probe is not None and found.closed:
             self._seen = seen_before(self.model, self._probe)
         for site in norms:
@@ -70,6 +75,10 @@ class Folding:
                 self._outcomes.append(Outcome(site.path, KEPT, into, reason))
             else:
                 self._outcomes.append(self._one(site, found, places))
+        for place, reason in unread.items():
+            self._outcomes.append(
+                Outcome(place, KEPT, "batch_norm", f"a functional call: {reason}")
+            )
         for work in self._works.values():
             weight, bias = work.rounded()
             self.journal.set_parameters(work.linear, weight=weight, bias=bias)
@@ -103,6 +112,8 @@ class Folding:
         """The neighbour on one side, its new weights computed; else the reason against it."""
         if len(site.paths) > 1:
             return f"it is shared, and stands at {' and '.join(site.paths)}"
+        if id(site.module) in self._streams:
+            return "it is one of several populations, each with statistics of its own"
         near = neighbour(site.module, site.path, side, found)
         if isinstance(near, str) and near.startswith(UNSEEN) and side == "before":
             near = self._recorded(site) or near

@@ -62,7 +62,7 @@ def _rebuilt(
     outcomes = []
     for site in sites(model):
         layer = site.module
-        reason = _refused(layer) or unfit(_spec(layer), layer)
+        reason = refused(layer) or unfit(_spec(layer), layer)
         if not reason:
             with located(site.path or "the model"):
                 journal.swap(layer, _over(layer, build(_spec(layer))))
@@ -71,7 +71,7 @@ def _rebuilt(
     return Conversion(tuple(outcomes))
 
 
-def _refused(layer: nn.Module) -> str:
+def refused(layer: nn.Module) -> str:
     """Why a layer stays what it is; "" for a plain one."""
     if type(layer) not in OURS.values():
         return refusal(layer)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from evenkeel.surgery.change import Journal
+from evenkeel.surgery.lifting import lift
 from evenkeel.surgery.probe import relative_error, run
 
 
@@ -26,6 +28,7 @@ def site_errors(
     of the original get. Layers in one chain share its error.
     """
     model = copy.deepcopy(original).eval()
+    lift(model, Journal())  # as the folding did, so that paths are the same
     worst: dict[str, float] = {}
     for linear in dict.fromkeys(link.linear for link in links.values()):
         chain = _chain(linear, links)

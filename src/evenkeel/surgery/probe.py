@@ -45,6 +45,13 @@ def own_error(model: nn.Module, probe: Any) -> float:
     return worst if worst < 1 else 0.0
 
 
+def difference(model: nn.Module, other: nn.Module, probe: Any) -> float:
+    """How far the outputs of ``other`` are from those of ``model``, in inference."""
+    want, got = (_observed(m, probe, "inference") for m in (model, other))
+    errors = [relative_error(got[name], value) for name, value in want.items()]
+    return max(errors, default=0.0) if got.keys() == want.keys() else float("inf")
+
+
 def run(model: nn.Module, probe: Any) -> Any:
     """What ``model`` gives for a probe."""
     args, options = arguments(probe)

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,9 +9,12 @@ from torch import Tensor, nn
 
 from evenkeel.errors import BadData, BadOption, EmptyBatch
 from evenkeel.nn import FrozenBatchNorm
+from evenkeel.surgery.by_nodes import ByNodes, TooMuch, whole_graph
 from evenkeel.surgery.gathering import METHODS, Gathering, Reached
+from evenkeel.surgery.modes import inference
 from evenkeel.surgery.progress import followed
-from evenkeel.surgery.sites import sites
+from evenkeel.surgery.ranks import Ranks
+from evenkeel.surgery.sites import Site, sites
 
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -26,6 +28,8 @@ def recalibrate(
     method: str = "population",
     progress: bool = True,
     inplace: bool = False,
+    memory: int = 2**30,
+    group: Any = None,
 ) -> nn.Module:
     """``model`` with running statistics taken anew from ``batches``; nothing else changes.
 
@@ -43,27 +47,37 @@ def recalibrate(
              section 3
 
     A batch is a tensor, a tuple or list whose first part is the input, or a mapping of named
-    arguments; ``forward(model, batch)`` runs any other. ``layerwise`` goes through the data once for
-    each layer and once more, in the order in which the layers run: each sees what passed recalibrated
-    layers, as in inference. ``inplace`` recalibrates the model itself.
+    arguments; ``forward(model, batch)`` runs any other. ``inplace`` recalibrates the model itself.
+
+    ``layerwise``: each layer sees what passed recalibrated layers, as in inference. Where the whole
+    forward can be read as a graph, and what waits for later operations on all batches takes no more
+    than ``memory`` bytes, every operation runs once. Else the data is gone through once for each layer
+    and once more.
 
     The model runs in inference mode (no dropout) and gets its modes back. Frozen layers are left
     alone: FrozenBatchNorm, momentum 0, a layer in inference mode inside of a model in training mode.
+    Averaged weights (EMA, SWA) have no statistics of their own: give the averaged model, such as
+    torch's AveragedModel. ``group``: of torch.distributed, whose processes each give their part of the
+    data and all get the same statistics, those of the whole.
 
     >>> model = recalibrate(nn.Sequential(nn.BatchNorm1d(1)), [torch.tensor([[1.0], [3.0]])])
     >>> model[0].running_mean, model[0].running_var
     (tensor([2.]), tensor([2.]))
     """
     _check(model, batches, method, layerwise)
+    ranks = Ranks(group)
     target = model if inplace else copy.deepcopy(model)
     chosen = tuple(site for site in sites(target) if _moves(site.module, target))
-    data = _Data(target, batches, forward or _call, progress)
-    with _inference(target), torch.no_grad(), Gathering(chosen, method) as gathering:
-        if layerwise:
-            _layer_by_layer(gathering, data)
-        else:
-            data.passed(gathering)
-    gathering.commit()
+    data = _Data(target, batches, forward, progress)
+    with inference(target), torch.no_grad():
+        gathered = None
+        if layerwise and ranks.alone and forward is None:
+            gathered = _in_one_pass(target, chosen, method, data, memory)
+        if gathered is None:
+            gathered = Gathering(chosen, method, ranks)
+            with gathered:
+                (_layer_by_layer if layerwise else _jointly)(gathered, data, ranks)
+    gathered.commit()
     return target
 
 
@@ -71,20 +85,26 @@ class _Data:
     """The batches, which must be as many in every pass."""
 
     def __init__(
-        self, model: nn.Module, batches: Iterable[Any], forward: Forward, progress: bool
+        self, model: nn.Module, batches: Iterable[Any], forward: Forward | None, progress: bool
     ) -> None:
-        self._model, self._batches, self._forward = model, batches, forward
+        self._model, self._batches, self._forward = model, batches, forward or _call
         self._progress, self._count = progress, 0
 
     def passed(self, gathering: Gathering) -> None:
         """Run the model on every batch."""
-        count = 0
-        for count, batch in enumerate(followed(self._batches, self._progress), 1):
+        for count, batch in enumerate(self, 1):
             gathering.begin(count)
             try:
                 self._forward(self._model, batch)
             except Reached:
                 continue
+        gathering.finish()
+
+    def __iter__(self) -> Iterator[Any]:
+        count = 0
+        for batch in followed(self._batches, self._progress):
+            yield batch
+            count += 1
         if not count:
             raise EmptyBatch(
                 "there was no batch to take statistics of",
@@ -100,27 +120,42 @@ class _Data:
         self._count = count
 
 
-def _layer_by_layer(gathering: Gathering, data: _Data) -> None:
+def _jointly(gathering: Gathering, data: _Data, ranks: Ranks) -> None:
+    """One pass, in which each layer normalizes by the batch."""
+    gathering.jointly()
+    with ranks.agreed():
+        data.passed(gathering)
+
+
+def _layer_by_layer(gathering: Gathering, data: _Data, ranks: Ranks) -> None:
     """One pass to see the order of the layers, then one for each."""
-    gathering.watch()
-    data.passed(gathering)
+    gathering.layerwise()
+    with ranks.agreed():
+        data.passed(gathering)
     for site in gathering.order():
         gathering.only(site)
-        data.passed(gathering)
+        with ranks.agreed():
+            data.passed(gathering)
         gathering.settle(site)
 
 
-@contextmanager
-def _inference(model: nn.Module) -> Iterator[None]:
-    """Every part in inference mode, and back again."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in modes:  # not eval(), which classes override to do other things
-            module.training = False
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+def _in_one_pass(
+    model: nn.Module, chosen: tuple[Site, ...], method: str, data: _Data, memory: int
+) -> Gathering | None:
+    """Layer by layer with every operation run once; None where that cannot be."""
+    reading = whole_graph(model, chosen) if memory else None
+    if reading is None:
+        return None
+    with Gathering(chosen, method, Ranks()) as gathering:
+        gathering.directly()
+        nodes = ByNodes(reading, chosen, gathering, memory)
+        try:
+            for batch in data:
+                nodes.take(*given(batch))
+            nodes.run()
+        except TooMuch:
+            return None
+    return gathering
 
 
 def _moves(layer: nn.Module, model: nn.Module) -> bool:
@@ -131,18 +166,29 @@ def _moves(layer: nn.Module, model: nn.Module) -> bool:
     return not stopped and (layer.training or not model.training)
 
 
-def _call(model: nn.Module, batch: Any) -> Any:
+def given(batch: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """A batch as the arguments of a forward: its first part, or all of a mapping by name.
+
+    >>> given([1.0, 2.0])
+    Traceback (most recent call last):
+    evenkeel.errors.BadOption: a batch is a tensor, a tuple or list that begins with one, ...
+    """
     if isinstance(batch, Tensor):
-        return model(batch)
+        return (batch,), {}
     if isinstance(batch, Mapping):
-        return model(**batch)
+        return (), batch
     if isinstance(batch, tuple | list) and batch and isinstance(batch[0], Tensor):
-        return model(batch[0])
+        return (batch[0],), {}
     raise BadOption(
         "a batch is a tensor, a tuple or list that begins with one, or a mapping of arguments",
         got=type(batch).__name__,
         do="give forward=, which runs the model on a batch: forward(model, batch)",
     )
+
+
+def _call(model: nn.Module, batch: Any) -> Any:
+    args, options = given(batch)
+    return model(*args, **options)
 
 
 def _check(model: nn.Module, batches: Iterable[Any], method: str, layerwise: bool) -> None:

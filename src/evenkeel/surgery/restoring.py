@@ -8,6 +8,7 @@ from evenkeel.nn import BatchNorm, FrozenBatchNorm
 from evenkeel.surgery.activations import module_of
 from evenkeel.surgery.change import OURS, TAKEN, WAS, Journal
 from evenkeel.surgery.kinds import original
+from evenkeel.surgery.populations import to_one
 from evenkeel.surgery.report import KEPT, REPLACED, Conversion, Outcome
 from evenkeel.surgery.rewriting import FromGraph, origin
 from evenkeel.surgery.sites import Site, is_bound, sites
@@ -15,8 +16,12 @@ from evenkeel.surgery.sites import Site, is_bound, sites
 _THEIRS = {ours: torchs for torchs, ours in OURS.items()}
 
 
-def to_torch(model: nn.Module, journal: Journal) -> Conversion:
-    """Every layer as torch's where torch's does the same; the rest stays, with the reason."""
+def to_torch(model: nn.Module, journal: Journal, **one: int) -> Conversion:
+    """Every layer as torch's where torch's does the same; the rest stays, with the reason.
+
+    ``one``: which ``stream`` and ``condition`` is left where there are several.
+    """
+    to_one(model, journal, **one)
     for module in list(model.modules()):
         if isinstance(module, FromGraph):
             journal.become(module, origin(type(module)))

@@ -54,7 +54,7 @@ def _revive(
     return made.__new__(made)
 
 
-def _generated(kind: type[nn.Module], graph: Graph) -> type[nn.Module]:
+def generated(kind: type[nn.Module], graph: Graph) -> type[nn.Module]:
     """The subclass of ``kind`` with the forward that ``graph`` is."""
     graph.lint()
     code = graph.python_code("self")
@@ -79,16 +79,16 @@ def rewritten(
 
     Raises:  Hidden, saying why the forward cannot be written anew
     """
-    _check_can_be_copied(root)
+    check_copied(root)
     reading = read(root, _on_the_way(root, targets))
-    _check_holds(reading)
+    check_holds(reading)
     for path, activation in targets.items():
         calls = [n for n in reading.graph.nodes if n.op == "call_module" and n.target == path]
         verdict = follow(reading, calls[0], is_lone) if len(calls) == 1 else None
         if not isinstance(verdict, Found) or verdict.activation != activation:
             raise Hidden("its forward reads differently when it is written anew")
         _splice(reading.graph, verdict)
-    return _generated(origin(type(root)), reading.graph)
+    return generated(origin(type(root)), reading.graph)
 
 
 def as_residual(residual: Tensor, x: Tensor) -> Tensor:
@@ -126,15 +126,17 @@ def _described(value: Tensor) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
-def _check_can_be_copied(root: nn.Module) -> None:
+def check_copied(root: nn.Module) -> None:
+    """Raise Hidden for a module whose class cannot be replaced without harm."""
     kind = origin(type(root))
     own = kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not object.__reduce__
     if own or "forward" in vars(root) or vars(root).get("_compiled_call_impl") is not None:
         raise Hidden(f"{kind.__name__} is pickled, called or compiled in a way of its own")
 
 
-def _check_holds(reading: Reading) -> None:
-    if reading.by_mode:
+def check_holds(reading: Reading, *, by_mode: bool = False) -> None:
+    """Raise Hidden for a graph that is not the forward; ``by_mode``: it may be that of one mode."""
+    if reading.by_mode and not by_mode:
         raise Hidden("its forward depends on the mode (self.training)")
     if reading.own_tensors:
         raise Hidden("its forward makes tensors of its own")

@@ -26,9 +26,19 @@ def save_model(model: nn.Module, path: str | Path) -> None:
 
     >>> save_model(nn.BatchNorm1d(2), "weights.safetensors")  # doctest: +SKIP
     """
+    write_whole(Path(path), serialized(model))
+
+
+def serialized(model: nn.Module) -> bytes:
+    """What ``save_model`` writes.
+
+    >>> len(serialized(nn.ReLU())) < 100
+    True
+    """
     tensors = {n: v.detach().cpu().clone().contiguous() for n, v in model.state_dict().items()}
     meaning = json.dumps(conventions_in(model), sort_keys=True)
-    write_whole(Path(path), _safetensors().save(tensors, {KEY: meaning}))
+    content: bytes = _safetensors().save(tensors, {KEY: meaning})
+    return content
 
 
 def load_model(model: nn.Module, path: str | Path) -> nn.Module:

@@ -22,12 +22,14 @@ from evenkeel.tf1.stacks import get_default_graph
 
 def graph_of(values: Any) -> Graph:
     """The graph of the first tensor among ``values``, or the default graph."""
+    if (default := get_default_graph()).building_function:
+        return default  # tensors from outside are captured
     for value in values:
         inner = value[0] if isinstance(value, list | tuple) and value else value
         inner = inner._as_graph_element() if hasattr(inner, "_as_graph_element") else inner
         if isinstance(inner, Tensor | Operation | IndexedSlices):
             return inner.graph
-    return get_default_graph()
+    return default
 
 
 @contextmanager
@@ -221,14 +223,14 @@ class _Building:
         """Defaults for what is left, and one form for every value."""
         for name, attr in self.row.attrs.items():
             if name in self.attrs:
-                self.attrs[name] = _formed(attr, self.attrs[name], name)
+                self.attrs[name] = formed(attr, self.attrs[name], name)
             elif attr.default is not NO_DEFAULT:
-                self.attrs[name] = _formed(attr, attr.default, name)
+                self.attrs[name] = formed(attr, attr.default, name)
             else:
                 raise TypeError(f"No argument for attr {name} in {self.row.type}")
 
 
-def _formed(attr: Attr, value: Any, name: str) -> Any:
+def formed(attr: Attr, value: Any, name: str) -> Any:
     """An attribute's value in the one form of its kind."""
     if attr.kind == "type":
         return as_dtype(value)
@@ -264,7 +266,9 @@ def apply(kind: str, *inputs: Any, name: str | None = None, **attrs: Any) -> Any
 def _split(op: Operation, arguments: tuple[Arg, ...]) -> list[Any]:
     rest, found = list(op.outputs), []
     for arg in arguments:
-        count = 1 if not arg.is_list else op.attrs.get(arg.number) or len(op.attrs[arg.kind])
+        count = 1
+        if arg.is_list:
+            count = op.attrs[arg.number] if arg.number else len(op.attrs[arg.kind])
         found.append(rest[:count] if arg.is_list else rest[0])
         rest = rest[count:]
     return found

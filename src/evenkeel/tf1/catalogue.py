@@ -26,9 +26,9 @@ VERSION = "1.15.5"
 NAMESPACES = (
     "app", "bitwise", "compat", "contrib", "data", "debugging", "distribute", "distributions",
     "dtypes", "errors", "estimator", "feature_column", "flags", "gfile", "graph_util", "image",
-    "initializers", "io", "keras", "layers", "linalg", "logging", "losses", "math", "metrics", "nn",
-    "ops", "python_io", "random", "resource_loader", "saved_model", "sets", "signal", "sparse",
-    "spectral", "strings", "summary", "sysconfig", "test", "train", "version",
+    "initializers", "io", "keras", "layers", "linalg", "logging", "losses", "math", "metrics",
+    "nest", "nn", "ops", "python_io", "random", "resource_loader", "saved_model", "sets", "signal",
+    "sparse", "spectral", "strings", "summary", "sysconfig", "test", "train", "version",
 )  # fmt: skip
 _NOT_HERE = ("dtypes", "ops", "random")  # modules beside this file that are something else
 

@@ -15,9 +15,22 @@ class CondContext:
     """One branch: its predicate, its pivot (what its nodes wait for), what came in from outside."""
 
     def __init__(self, pred: Tensor, pivot: Tensor, branch: int) -> None:
-        self.pred, self.pivot, self.branch = pred, pivot, branch
+        self._begin(get_default_graph().unique_name("cond_text"), pred, pivot, branch)
         self.outer_context = get_default_graph()._get_control_flow_context()
-        self.name = get_default_graph().unique_name("cond_text")
+
+    @classmethod
+    def restored(
+        cls, name: str, pred: Tensor, pivot: Tensor, branch: int, outer: Any
+    ) -> "CondContext":
+        """The context of a branch that came with a graph: its nodes are there already."""
+        made = cls.__new__(cls)
+        made._begin(name, pred, pivot, branch)
+        made.outer_context = outer
+        return made
+
+    def _begin(self, name: str, pred: Tensor, pivot: Tensor, branch: int) -> None:
+        self.name, self.pred, self.pivot, self.branch = name, pred, pivot, branch
+        self.outer_context: Any = None
         self._values: set[str] = {pred.name, pivot.name}
         self._external: dict[str, Tensor] = {pred.name: pred, pivot.name: pivot}
 

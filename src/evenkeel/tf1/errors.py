@@ -10,9 +10,13 @@ class OpError(Exception):
 
     def __init__(self, node_def: Any, op: Any, message: str, error_code: int | None = None) -> None:
         super().__init__(message)
-        self.message, self.op = message, op
-        self.node_def = node_def if node_def is not None else getattr(op, "node_def", None)
+        self.message, self.op, self._node_def = message, op, node_def
         self.error_code = self.code if error_code is None else error_code
+
+    @property
+    def node_def(self) -> Any:
+        """The message of the operation's node."""
+        return self._node_def if self._node_def is not None else getattr(self.op, "node_def", None)
 
     @property
     def line(self) -> str:

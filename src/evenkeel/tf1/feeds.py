@@ -72,10 +72,20 @@ def _array(value: Any, kind: Any, tensor: Tensor) -> Any:
     """A fresh array: what is fed may be changed by its owner after the run."""
     _check_integer(value, tensor)
     if kind is None:
-        return np.array(value, dtype=object) if not tensor.dtype.has_torch else np.array(value)
+        return _texts(value) if not tensor.dtype.has_torch else np.array(value)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     return np.array(value, dtype=kind, order="C")
+
+
+def _texts(value: Any) -> Any:
+    """Strings as bytes, whatever holds them."""
+    array = np.array(value, dtype=object)
+    flat = array.reshape(-1)
+    for index, one in enumerate(flat):
+        if isinstance(one, str):
+            flat[index] = one.encode()
+    return array
 
 
 def _check_integer(value: Any, tensor: Tensor) -> None:

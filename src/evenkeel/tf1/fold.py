@@ -40,7 +40,7 @@ def _known(tensor: Tensor) -> Any:
 def _run_constant(op: Operation) -> Any:
     if op.type in ("Shape", "Size", "Rank", "ShapeN") and (sizes := _of_shape(op)) is not None:
         return sizes
-    if op.type in _NEVER or signature(op.type).stateful or not is_defined(op.type):
+    if op.type in _NEVER or not is_defined(op.type) or signature(op.type).stateful:
         return None
     row = definition(op.type)
     too_big = any((t.shape.num_elements() or 0) > LARGEST for t in [*op.inputs, *op.outputs])

@@ -25,6 +25,8 @@ class Graph:
         self.operations: dict[str, Operation] = {}
         self.seed: int | None = None
         self.version = 0  # grows with every change: what sessions key their caches by
+        self.made_at: dict[str, int] = {}  # the version that each operation made
+        self.library: dict[str, bytes] = {}  # functions of imported graphs, as they were read
         self.gradient_records: list[Any] = []  # of gradient_record.GradientRecord
         self.functions: dict[str, Callable[..., Any]] = {}  # Python functions of PyFunc, by token
         self.building_function = False
@@ -91,6 +93,7 @@ class Graph:
             raise RuntimeError("Graph is finalized and cannot be modified.")
         self.operations[op.name] = op
         self.changed()
+        self.made_at[op.name] = self.version
         return len(self.operations)
 
     def create_op(
@@ -149,6 +152,21 @@ class Graph:
         for other in self._colocation:
             op.device = other.device or op.device
         op.attrs["_class"] = sorted(groups)
+
+    # ---- messages
+
+    def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
+        """The graph as a GraphDef, for files and other programs."""
+        from evenkeel.tf1.graph_io import graph_def_of
+
+        return graph_def_of(self, from_version, add_shapes)
+
+    @property
+    def graph_def_versions(self) -> Any:
+        """The versions that a GraphDef of this graph carries."""
+        from evenkeel.tf1.graph_io import versions
+
+        return versions()
 
     # ---- names
 

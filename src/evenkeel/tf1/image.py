@@ -1,17 +1,22 @@
-"""``tf.image``: resizing, flipping, cropping, contrast."""
+"""``tf.image``: resizing; ``image_shapes`` and ``image_colours`` have the rest."""
 
 from typing import Any
 
-from evenkeel.tf1.api import arrays, reductions
+from evenkeel.tf1.api import arrays
 from evenkeel.tf1.api.math import cast
 from evenkeel.tf1.build import apply, convert, name_scope
 from evenkeel.tf1.catalogue import missing
-from evenkeel.tf1.control_ops import with_dependencies
+from evenkeel.tf1.fold import constant_value
+from evenkeel.tf1.image_colours import *  # noqa: F403  # every name of theirs is tf.image's
+from evenkeel.tf1.image_colours import __all__ as colours
+from evenkeel.tf1.image_files import *  # noqa: F403
+from evenkeel.tf1.image_files import __all__ as files
+from evenkeel.tf1.image_shapes import *  # noqa: F403
+from evenkeel.tf1.image_shapes import __all__ as shapes
 
 __all__ = [
-    "ResizeMethod", "flip_left_right", "flip_up_down", "per_image_standardization",
-    "resize", "resize_bicubic", "resize_bilinear", "resize_image_with_crop_or_pad",
-    "resize_images", "resize_nearest_neighbor",
+    "ResizeMethod", "resize", "resize_bicubic", "resize_bilinear", "resize_images",
+    "resize_nearest_neighbor", *colours, *files, *shapes,
 ]  # fmt: skip
 
 
@@ -56,6 +61,8 @@ def resize_images(
             raise ValueError("'images' must have either 3 or 4 dimensions.")
         batch = arrays.expand_dims(source, 0) if rank == 3 else source
         sizes = convert(size, "int32", name="size")
+        if preserve_aspect_ratio:
+            sizes = _in_proportion(batch, sizes)
         runs = {
             ResizeMethod.BILINEAR: resize_bilinear,
             ResizeMethod.NEAREST_NEIGHBOR: resize_nearest_neighbor,
@@ -73,52 +80,21 @@ def resize_images(
 resize = resize_images
 
 
-def _flip(axis_from_end: int, name_: str) -> Any:
-    def flip(image: Any, name: Any = None) -> Any:
-        with name_scope(name, name_, [image]):
-            source = with_dependencies([], convert(image, name="image"))
-            return apply("ReverseV2", source, [len(source.shape) - axis_from_end])
-
-    flip.__doc__ = f"{name_} of an image or a batch of them."
-    return flip
-
-
-flip_left_right, flip_up_down = _flip(2, "flip_left_right"), _flip(3, "flip_up_down")
-
-
-def per_image_standardization(image: Any) -> Any:
-    """Each image with mean 0 and deviation 1; no deviation below 1 / √pixels."""
-    with name_scope(None, "per_image_standardization", [image]) as scope:
-        source = cast(convert(image, name="image"), "float32")
-        axes = [-1, -2, -3]
-        pixels = reductions.reduce_prod(arrays.shape(source)[-3:])
-        mean = reductions.reduce_mean(source, axes, keepdims=True)
-        squares = reductions.reduce_mean(apply("Square", source), axes, keepdims=True)
-        variance = apply("Relu", squares - apply("Square", mean))
-        least = apply("Rsqrt", cast(pixels, "float32"))
-        scale = apply("Maximum", apply("Sqrt", variance), least)
-        return apply("RealDiv", apply("Sub", source, mean), scale, name=scope)
-
-
-def resize_image_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Any:
-    """The middle of an image, or the image in the middle of zeros."""
-    source = convert(image, name="image")
-    rank = len(source.shape)
-    at = rank - 3
-    for axis, wanted in ((at, target_height), (at + 1, target_width)):
-        size = source.shape.sizes[axis]
-        if size is None:
-            raise ValueError("resize_image_with_crop_or_pad needs images of known size")
-        before = abs(size - wanted) // 2
-        if size > wanted:
-            begin = [before if a == axis else 0 for a in range(rank)]
-            lengths = [wanted if a == axis else -1 for a in range(rank)]
-            source = arrays.slice(source, begin, lengths)
-        elif size < wanted:
-            sides = [[0, 0] for _ in range(rank)]
-            sides[axis] = [before, wanted - size - before]
-            source = arrays.pad(source, sides)
-    return source
+def _in_proportion(batch: Any, size: Any) -> Any:
+    """The largest size of the images' own proportions that fits into ``size``."""
+    known = constant_value(size)
+    if known is None:
+        raise ValueError(
+            "preserve_aspect_ratio needs a size that is known while the graph is built"
+        )
+    there = arrays.shape(batch)
+    heights = [cast(v, "float32") for v in (int(known[0]), there[1])]
+    widths = [cast(v, "float32") for v in (int(known[1]), there[2])]
+    scale = apply("Minimum", apply("RealDiv", *heights), apply("RealDiv", *widths))
+    sides = [
+        cast(apply("Round", apply("Mul", scale, side[1])), "int32") for side in (heights, widths)
+    ]
+    return convert(sides, "int32", name="size")
 
 
 def __getattr__(name: str) -> Any:

@@ -133,6 +133,8 @@ def _filled(array: np.ndarray[Any, Any], shape: TensorShape) -> np.ndarray[Any, 
         raise ValueError(
             f"Too many elements provided. Needed at most {total}, but received {array.size}"
         )
+    if array.size == 1:
+        return np.broadcast_to(array.reshape(()), sizes)  # one value, kept and written once
     flat = array.reshape(-1)
     rest = np.full(total - flat.size, flat[-1], dtype=flat.dtype)
     return np.concatenate([flat, rest]).reshape(sizes)

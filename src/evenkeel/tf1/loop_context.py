@@ -14,9 +14,20 @@ class WhileContext:
 
     def __init__(self, name: str, parallel_iterations: int) -> None:
         graph = get_default_graph()
-        self.name = graph.unique_name(name)
-        self.parallel_iterations = parallel_iterations
+        self._begin(graph.unique_name(name), parallel_iterations)
         self.outer_context = graph._get_control_flow_context()
+
+    @classmethod
+    def restored(cls, name: str, parallel_iterations: int, outer: Any) -> "WhileContext":
+        """The context of a loop that came with a graph: its nodes are there already."""
+        made = cls.__new__(cls)
+        made._begin(name, parallel_iterations)
+        made.outer_context = outer
+        return made
+
+    def _begin(self, name: str, parallel_iterations: int) -> None:
+        self.name, self.parallel_iterations = name, parallel_iterations
+        self.outer_context: Any = None
         self.pivot_for_pred: Tensor | None = None
         self.pivot_for_body: Tensor | None = None
         self.pivot: Tensor | None = None  # the LoopCond

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from evenkeel.tf1.api import reductions
 from evenkeel.tf1.catalogue import look_up, missing, names
 
 _MODULES = ("math", "reductions", "indexing", "tensordot")
@@ -9,6 +10,7 @@ _OF_NN = (
     "in_top_k", "l2_normalize", "log_softmax", "softmax", "softplus", "softsign", "top_k",
     "zero_fraction",
 )  # fmt: skip
+_OWN = ("reduce_std", "reduce_variance")  # nowhere else
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +18,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     if name in _OF_NN:
         return getattr(look_up("nn"), name)
+    if name in _OWN:
+        return getattr(reductions, name)
     if names().get(name, "").rpartition(".")[2] in _MODULES:
         return look_up(name)
-    raise missing(f"tf.math.{name}", [*names(), *_OF_NN])
+    raise missing(f"tf.math.{name}", [*names(), *_OF_NN, *_OWN])

@@ -32,6 +32,10 @@ class Names:
             self._used[key] = 1
         return f"{name}_{count - 1}"
 
+    def take(self, name: str) -> None:
+        """Note a name that came with a graph, without the scopes around it."""
+        self._used.setdefault(name.lower(), 1)
+
 
 def from_scope(name: str) -> str:
     """The name of a scope without the slash at its end."""

@@ -1,7 +1,7 @@
 """The nodes of a graph: operations, and the tensors that are their outputs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evenkeel.tf1.dtypes import DType
@@ -68,11 +68,11 @@ class Operation:
         return tuple(self.outputs)
 
     @property
-    def node_def(self) -> "NodeDef":
-        """The operation as plain values, with inputs by name."""
-        texts = [t.op.name if t.index == 0 else t.name for t in self.inputs]
-        texts += [f"^{c.name}" for c in self.control_inputs]
-        return NodeDef(self.name, self.type, texts, self.device, dict(self.attrs))
+    def node_def(self) -> Any:
+        """The operation as a NodeDef message."""
+        from evenkeel.tf1.graph_io import node_def_of
+
+        return node_def_of(self)
 
     def colocation_groups(self) -> list[bytes]:
         """The groups whose members run on one device."""
@@ -128,7 +128,8 @@ _NOT_ALLOWED = (
 class Tensor:
     """One output of an operation, with its element type and static shape."""
 
-    __slots__ = ("__weakref__", "_keras_mask", "_shape", "dtype", "index", "op")
+    # __dict__: programs hang attributes of their own on tensors; without any it costs 8 bytes.
+    __slots__ = ("__dict__", "__weakref__", "_keras_mask", "_shape", "dtype", "index", "op")
     __array_priority__ = 100  # numpy's operators step aside for ours
 
     # The operators are put here by api/overloads.py, from the functions of the API.
@@ -236,17 +237,6 @@ class Tensor:
     def __str__(self) -> str:
         shape = "" if self._shape.ndims is None else f", shape={self._shape}"
         return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'
-
-
-@dataclass(frozen=True)
-class NodeDef:
-    """An operation as plain values: what a serialized graph holds."""
-
-    name: str
-    op: str
-    input: list[str]
-    device: str
-    attr: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

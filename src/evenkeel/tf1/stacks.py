@@ -40,6 +40,17 @@ def reset_default_graph() -> None:
     _global.clear()
 
 
+@contextmanager
+def fresh() -> Iterator[None]:
+    """Inside, no graph and no session has been made yet; what there was comes back."""
+    before = _stacks.graphs, _stacks.sessions, list(_global)
+    _stacks.graphs, _stacks.sessions, _global[:] = [], [], []
+    try:
+        yield
+    finally:
+        _stacks.graphs, _stacks.sessions, _global[:] = before
+
+
 def default_session() -> Any:
     """The innermost session entered, or None."""
     return _stacks.sessions[-1] if _stacks.sessions else None

@@ -8,6 +8,7 @@ from evenkeel.tf1.build import name_scope
 from evenkeel.tf1.dtypes import as_dtype, float32
 from evenkeel.tf1.keys import GraphKeys
 from evenkeel.tf1.nodes import Tensor
+from evenkeel.tf1.partitioned_variable import PartitionedVariable, partitioned
 from evenkeel.tf1.shapes import TensorShape
 from evenkeel.tf1.stacks import get_default_graph
 from evenkeel.tf1.variables import Variable
@@ -33,16 +34,39 @@ class VariableStore:
 
     def __init__(self) -> None:
         self.variables: dict[str, Any] = {}
+        self.partitioned: dict[str, PartitionedVariable] = {}
 
     def get(self, name: str, custom_getter: Any, **wanted: Any) -> Any:
         """The variable of this name, through the custom getter where there is one."""
         if custom_getter is None:
-            return self.single(name=name, **wanted)
+            return self._true(name, **wanted)
         return custom_getter(self._true, name, **wanted)
 
     def _true(self, name: str, *args: Any, **wanted: Any) -> Any:
         order = ("shape", "dtype", "initializer", "regularizer", "reuse", "trainable")
-        return self.single(name=name, **dict(zip(order, args, strict=False)), **wanted)
+        wanted |= dict(zip(order, args, strict=False))
+        partitioner = wanted.pop("partitioner", None)
+        if partitioner is None or TensorShape(wanted.get("shape")).ndims == 0:
+            return self.single(name=name, **wanted)
+        return self._in_parts(name, partitioner, wanted)
+
+    def _in_parts(self, name: str, partitioner: Any, wanted: dict[str, Any]) -> Any:
+        if name in self.partitioned:
+            if not wanted.get("reuse"):
+                raise ValueError(
+                    f"Partitioned variable with name {name} already exists. Did you mean to set "
+                    "reuse=True or reuse=tf.AUTO_REUSE in VarScope?"
+                )
+            return self.partitioned[name]
+        sizes = TensorShape(wanted.pop("shape", None))
+        kind = as_dtype(wanted.get("dtype") or float32).base_dtype
+
+        def part(own: str, shape: list[int], info: Any) -> Any:
+            return self.single(name=own, shape=shape, partition_info=info, **wanted)
+
+        made = partitioned(name, sizes, kind, partitioner, part)
+        self.partitioned[name] = made
+        return made
 
     def single(
         self,
@@ -57,6 +81,7 @@ class VariableStore:
         caching_device: Any = None,
         validate_shape: bool = True,
         constraint: Any = None,
+        partition_info: Any = None,
         **_: Any,
     ) -> Any:
         """The variable of this name: taken where ``reuse`` says so, else made."""
@@ -68,7 +93,7 @@ class VariableStore:
                 f"Variable {name} does not exist, or was not created with tf.get_variable(). Did "
                 "you mean to set reuse=tf.AUTO_REUSE in VarScope?"
             )
-        value = _initial(name, initializer, sizes, kind, shape)
+        value = _initial(name, initializer, sizes, kind, shape, partition_info)
         made = Variable(
             initial_value=value,
             name=name,
@@ -104,7 +129,9 @@ def _shared(found: Any, name: str, dtype: Any, shape: TensorShape, reuse: Any) -
     return found
 
 
-def _initial(name: str, initializer: Any, shape: TensorShape, dtype: Any, given: Any) -> Any:
+def _initial(
+    name: str, initializer: Any, shape: TensorShape, dtype: Any, given: Any, part: Any
+) -> Any:
     """What the variable starts from: a value, or a function of nothing."""
     if initializer is None:
         initializer = _default(dtype)
@@ -115,7 +142,8 @@ def _initial(name: str, initializer: Any, shape: TensorShape, dtype: Any, given:
             raise ValueError("If initializer is a constant, do not specify shape.")
         return initializer
     if given is not None and shape.is_fully_defined():
-        return functools.partial(initializer, shape.as_list(), dtype=dtype)
+        told = {} if part is None else {"partition_info": part}
+        return functools.partial(initializer, shape.as_list(), dtype=dtype, **told)
     if not inspect.signature(initializer).parameters:
         return initializer
     raise ValueError(

@@ -51,6 +51,13 @@ class Variable:
         aggregation: Any = None,
         shape: Any = None,
     ) -> None:
+        if variable_def is not None:
+            if initial_value is not None:
+                raise ValueError("variable_def and initial_value are mutually exclusive.")
+            from evenkeel.tf1.graph_io.variable_defs import fill_variable
+
+            fill_variable(self, variable_def, import_scope)
+            return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")
         if constraint is not None and not callable(constraint):
@@ -197,6 +204,17 @@ class Variable:
 
     def _set_save_slice_info(self, info: Any) -> None:
         self._save_slice_info = info
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """The variable as a VariableDef; None for one outside of ``export_scope``."""
+        from evenkeel.tf1.graph_io.variable_defs import variable_to_proto
+
+        return variable_to_proto(self, export_scope)
+
+    @classmethod
+    def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> "Variable":
+        """The variable whose nodes a VariableDef names."""
+        return cls(variable_def=variable_def, import_scope=import_scope)
 
     # ---- what it gives and takes
 

@@ -7,7 +7,7 @@ import pytest
 
 import evenkeel.tf1 as tf
 from evenkeel.tf1.lower import rewrites
-from evenkeel.tf1.lower.peepholes import batch_norm_relu
+from evenkeel.tf1.lower.peepholes import fused_batch_norm
 from evenkeel.tf1.ops import normalization
 
 VALUES = np.random.default_rng(0).normal(3.0, 2.0, (4, 5, 5, 3)).astype(np.float32)
@@ -49,7 +49,7 @@ def test_a_fused_relu_gives_what_the_nodes_give(
         return whole(*args, **given)
 
     monkeypatch.setattr(normalization, "normalized", noted)
-    monkeypatch.setattr(batch_norm_relu, "normalized", noted)
+    monkeypatch.setattr(fused_batch_norm, "normalized", noted)
     found = run(training, between=False, switched=switched)
     assert kernels == ["relu"]
     seen = run(training, between=True, switched=switched)

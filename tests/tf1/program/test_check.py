@@ -49,13 +49,15 @@ def test_exists() -> None:
         "tf.Session",
         "tf.Session.run",
         "tensorflow.python.ops.math_ops.add",
+        "tensorflow.python.ops.rnn_cell_impl.LSTMStateTuple",
         "tf.float32.name",
     )
     gone = (
         "tf.Sesion",
         "tf.Session.walk",
-        "tf.contrib.rnn",
-        "tensorflow.python.ops.rnn",
+        "tf.contrib.crf",
+        "tensorflow.python.ops.core_rnn",
+        "tensorflow.python.ops.rnn.no_such_network",
         "tf.xyzzy.a.b",
     )
     assert all(map(exists, here))
@@ -66,14 +68,14 @@ def test_missing_names_are_listed_with_place_and_advice(tmp_path: Path) -> None:
     program = tmp_path / "train.py"
     program.write_text(
         "import tensorflow as tf\nimport model\n\nx = tf.reduce_meen(tf.zeros([2]))\n"
-        "cell = tf.contrib.rnn.BasicLSTMCell(3)\n"
+        "loss = tf.contrib.crf.crf_log_likelihood(3)\n"
     )
     (tmp_path / "model.py").write_text("import tensorflow as tf\ny = tf.pack([1, 2])\n")
     checked = check_program(program)
     assert [str(lack).removeprefix(f"{tmp_path}/") for lack in checked.lacks] == [
         "train.py:4: tf.reduce_meen is missing; nearest: tf.reduce_mean, tf.reduce_min",
-        "train.py:5: tf.contrib.rnn.BasicLSTMCell is missing; "
-        "instead: torch.nn.LSTM; recurrent layers are not in the dialect",
+        "train.py:5: tf.contrib.crf.crf_log_likelihood is missing; "
+        "instead: torchcrf does the same in PyTorch",
         "model.py:2: tf.pack is missing; instead: tf.stack, as since TensorFlow 1.0",
     ]
     assert checked.count == 5

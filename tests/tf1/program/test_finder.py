@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evenkeel.tf1.catalogue import MissingSymbol
-from evenkeel.tf1.program.facade import exists
+from evenkeel.tf1.program.facade import exists, source
 from evenkeel.tf1.program.failure import text_of
 from evenkeel.tf1.program.finder import installed
 from evenkeel.tf1.program.missing import MissingModule
@@ -55,6 +55,61 @@ def test_the_tutorials_reader(code: str) -> None:
     with installed():
         found = imported(code, "input_data")
         assert getattr(found, "read_data_sets") is read_data_sets  # noqa: B009
+
+
+BY_RULE = {
+    "ops.array_ops.reshape": "reshape",
+    "ops.gen_math_ops.mat_mul": "",
+    "ops.nn_impl.moments": "nn.moments",
+    "ops.nn_ops.relu": "nn.relu",
+    "ops.init_ops.VarianceScaling": "initializers.variance_scaling",
+    "ops.variable_scope.variable_scope": "variable_scope",
+    "ops.metrics_impl.accuracy": "metrics.accuracy",
+    "ops.losses.util.get_losses": "losses.get_losses",
+    "ops.rnn.static_rnn": "nn.static_rnn",
+    "layers.normalization.BatchNormalization": "layers.BatchNormalization",
+    "layers.normalization.batch_normalization": "layers.batch_normalization",
+    "layers.convolutional.conv2d": "layers.conv2d",
+    "ops.nn_ops.conv2d": "nn.conv2d",
+    "training.adam.AdamOptimizer": "train.AdamOptimizer",
+    "training.training_util.get_global_step": "train.get_global_step",
+    "framework.dtypes.as_dtype": "as_dtype",
+    "framework.errors_impl.OutOfRangeError": "errors.OutOfRangeError",
+    "framework.ops.get_default_graph": "get_default_graph",
+    "client.session.Session": "Session",
+    "summary.summary.scalar": "summary.scalar",
+    "util.nest.flatten": "nest.flatten",
+    "keras.layers.Dense": "",  # Keras's layers are not those of tf.layers
+    "platform.test.TestCase": "test.TestCase",
+    "framework.test_util.TensorFlowTestCase": "test.TestCase",
+    "ops.gradient_checker.compute_gradient": "test.compute_gradient",
+    "pywrap_tensorflow.NewCheckpointReader": "train.NewCheckpointReader",
+    "ops.math_ops._private": "",
+    "ops.array_ops.no_such_function": "",
+}
+
+
+@pytest.mark.parametrize("name", BY_RULE)
+def test_inner_modules_show_the_function_of_that_name(name: str) -> None:
+    module, _, last = f"tensorflow.python.{name}".rpartition(".")
+    with installed():
+        found = getattr(importlib.import_module(module), last, None) if exists(module) else None
+        assert found is (source(BY_RULE[name]) if BY_RULE[name] else None)
+
+
+def test_a_module_shows_what_tensorflows_module_imported() -> None:
+    with installed():
+        rnn = imported("from tensorflow.python.ops.rnn import rnn_cell_impl as m", "m")
+        ops = imported("from tensorflow.python.ops.math_ops import ops as m", "m")
+        assert rnn is sys.modules["tensorflow.python.ops.rnn_cell_impl"]
+        assert ops is sys.modules["tensorflow.python.framework.ops"]
+
+
+def test_messages_come_from_core() -> None:
+    with installed():
+        kind: Any = imported("from tensorflow.core.framework.summary_pb2 import Summary", "Summary")
+        made = kind(value=[{"tag": "a", "simple_value": 2.0}])
+        assert kind.FromString(made.SerializeToString()).value[0].simple_value == 2.0
 
 
 def test_names_and_versions() -> None:
@@ -121,7 +176,11 @@ def test_nothing_is_left_after_an_error() -> None:
     ("code", "name", "advice"),
     [
         ("import tensorflow as tf; tf.reduce_meen", "tf.reduce_meen", "try tf.reduce_mean"),
-        ("import tensorflow as tf; tf.nn.rnn_cell", "tf.nn.rnn_cell", "torch.nn.LSTM"),
+        (
+            "import tensorflow as tf; tf.nn.ctc_loss",
+            "tf.nn.ctc_loss",
+            "torch.nn.functional.ctc_loss",
+        ),
         ("import tensorflow as tf; tf.Sesion", "tf.Sesion", "try tf.Session"),
         ("import tensorflow as tf; tf.pack", "tf.pack", "tf.stack"),
         ("import tensorflow as tf; tf.xyzzy", "tf.xyzzy", "dir(tf)"),
@@ -141,8 +200,14 @@ def test_a_name_that_is_not_here(code: str, name: str, advice: str) -> None:
     ("code", "name", "advice"),
     [
         ("from tensorflow import Sesion", "tf.Sesion", "try tf.Session"),
-        ("from tensorflow.contrib import rnn", "tf.contrib.rnn", "torch.nn.LSTM"),
-        ("import tensorflow.python.client.timeline", "tf.python.client.timeline", "torch.profiler"),
+        ("from tensorflow.contrib import crf", "tf.contrib.crf", "torchcrf"),
+        (
+            "from tensorflow.python.client.timeline import Timeline",
+            "tf.python.client.timeline.Timeline",
+            "torch.profiler",
+        ),
+        ("import tensorflow.python.ops.core_rnn", "tf.python.ops.core_rnn", "dir(tf)"),
+        ("import tensorflow.contrib.nothing", "tf.contrib.nothing", "dir(tf)"),
         ("from tensorflow.python.ops import math_opps", "tf.python.ops.math_opps", "math_ops"),
     ],
 )

@@ -76,7 +76,7 @@ def _uniform(value: Any, shape: Any, dtype: Any, name: str | None, default: str)
                 if (TensorShape(sizes).num_elements() or 0) < SMALL and None not in sizes:
                     return build.constant(filler, kind, shape=sizes, name=scope)
                 known = convert(TensorShape(shape), int32, name="shape_as_tensor")
-            except (TypeError, ValueError):
+            except (AttributeError, TypeError, ValueError):  # a size that is a tensor
                 known = convert(shape, int32)
         if known.shape.ndims == 0:
             known = apply("Reshape", known, [-1])

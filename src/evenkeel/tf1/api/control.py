@@ -14,8 +14,7 @@ from evenkeel.tf1.nodes import IndexedSlices, Operation, Tensor
 from evenkeel.tf1.stacks import get_default_graph
 
 __all__ = [
-    "Assert", "Print", "case", "cond", "group", "no_op", "numpy_function", "py_func", "smart_cond",
-    "tuple",
+    "Assert", "Print", "case", "cond", "group", "no_op", "numpy_function", "py_func", "tuple",
 ]  # fmt: skip
 _tuple: Any = tuple  # the API has a function of this name
 

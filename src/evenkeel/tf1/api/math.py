@@ -50,8 +50,6 @@ def _binary(name: str, kind: str) -> Any:
 
 globals().update({name: _unary(name, kind) for name, kind in UNARY.items()})
 globals().update({name: _binary(name, kind) for name, kind in BINARY.items()})
-neg = _unary("neg", "Neg")
-sub, mul = _binary("sub", "Sub"), _binary("mul", "Mul")
 
 _AS_FLOAT = {"uint8": "float32", "int8": "float32", "uint16": "float32", "int16": "float32"} | {
     "int32": "float64", "int64": "float64"
@@ -264,9 +262,7 @@ _OWN += [
     "floordiv",
     "logical_xor",
     "matmul",
-    "mul",
-    "neg",
     "saturate_cast",
 ]
-_OWN += ["round", "scalar_mul", "sub", "to_double", "to_float", "to_int32", "to_int64", "truediv"]
+_OWN += ["round", "scalar_mul", "to_double", "to_float", "to_int32", "to_int64", "truediv"]
 __all__ = sorted([*UNARY, *BINARY, *_OWN])  # sorted() gives a list

@@ -111,7 +111,7 @@ def random_crop(value: Any, size: Any, seed: Any = None, name: Any = None) -> An
     from evenkeel.tf1.api.reductions import reduce_all
     from evenkeel.tf1.control_ops import with_dependencies
 
-    with name_scope(name, "random_crop", [value, size]):
+    with name_scope(name, "random_crop", [value, size]) as scope:
         source, wanted = convert(value, name="value"), convert(size, int32, name="size")
         whole = shape_of(source)
         check = Assert(
@@ -121,4 +121,5 @@ def random_crop(value: Any, size: Any, seed: Any = None, name: Any = None) -> An
         whole = with_dependencies([check], whole)
         limit = whole - wanted + 1
         drawn = random_uniform(shape_of(whole), dtype=int32, maxval=int32.max, seed=seed)
-        return apply("Slice", source, apply("FloorMod", drawn, limit), wanted)
+        start = apply("FloorMod", drawn, limit, name="mod")
+        return apply("Slice", source, start, wanted, name=scope)

@@ -53,6 +53,24 @@ reduce_max, reduce_min = _reduction("Max"), _reduction("Min")
 reduce_all, reduce_any = _reduction("All"), _reduction("Any")
 
 
+def reduce_variance(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None
+) -> Any:
+    """The mean square of the differences from the mean."""
+    with name_scope(name or "reduce_variance", None, None):
+        means = reduce_mean(input_tensor, axis=axis, keepdims=True)
+        squares = apply("Square", input_tensor - means)
+        return reduce_mean(squares, axis=axis, keepdims=keepdims)
+
+
+def reduce_std(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None
+) -> Any:
+    """The root of the variance."""
+    with name_scope(name or "reduce_std", None, None):
+        return apply("Sqrt", reduce_variance(input_tensor, axis=axis, keepdims=keepdims))
+
+
 def reduce_logsumexp(
     input_tensor: Any, axis: Any = None, keepdims: Any = None, name: str | None = None,
     reduction_indices: Any = None, keep_dims: Any = None,

@@ -114,7 +114,7 @@ def report_uninitialized_variables(
     with name_scope(name):
         if not chosen:
             return convert(np.array([], dtype=object), "string")
-        ready = apply("Pack", [is_variable_initialized(v) for v in chosen])
+        ready = apply("Pack", [is_variable_initialized(v) for v in chosen], name="stack")
         missing = apply("LogicalNot", ready)
         names = convert(np.array([v.op.name for v in chosen], dtype=object), "string")
         return _masked(names, missing)

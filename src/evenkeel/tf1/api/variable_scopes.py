@@ -71,7 +71,7 @@ class VariableScope:
         """The variable of this name in this scope."""
         full = f"{self.name}/{name}" if self.name else name
         given = {k: v for k, v in wanted.items() if v is not None}
-        for key in ("initializer", "regularizer", "caching_device", "constraint"):
+        for key in ("initializer", "regularizer", "caching_device", "constraint", "partitioner"):
             if getattr(self, key, None) is not None:
                 given.setdefault(key, getattr(self, key))
         given.setdefault("dtype", self.dtype)
@@ -240,11 +240,15 @@ def get_variable(
     synchronization: Any = None,
     aggregation: Any = None,
 ) -> Any:
-    """The variable of this name in the current scope: taken or made, as ``reuse`` says."""
+    """The variable of this name in the current scope: taken or made, as ``reuse`` says.
+
+    A variable is a reference with ``use_resource`` too: its values are the same, its nodes are not.
+    """
     return get_variable_scope().get_variable(
         name, shape=shape, dtype=dtype, initializer=initializer, regularizer=regularizer,
         trainable=trainable, collections=collections, caching_device=caching_device,
         validate_shape=validate_shape, custom_getter=custom_getter, constraint=constraint,
+        partitioner=partitioner,
     )  # fmt: skip
 
 

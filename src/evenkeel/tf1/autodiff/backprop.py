@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from evenkeel.tf1.autodiff.loops import LoopNode, Loops
 from evenkeel.tf1.autodiff.reach import Between, is_trainable
 from evenkeel.tf1.autodiff.registry import Rule, rule_of
 from evenkeel.tf1.autodiff.sums import Sums
@@ -12,7 +13,7 @@ from evenkeel.tf1.autodiff.zeros import zeros_of
 from evenkeel.tf1.build import apply, constant, convert, name_scope
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.lower.gradient_record import GradientRecord
-from evenkeel.tf1.nodes import IndexedSlices, Operation, Tensor
+from evenkeel.tf1.nodes import IndexedSlices, Tensor
 from evenkeel.tf1.stacks import get_default_graph
 
 
@@ -88,14 +89,15 @@ class _Walk:
         self.graph, self.ys, self.options = graph, ys, options
         self.sums = Sums()
         self.is_standard = True
-        sources = [x.op for x in xs]
-        self.between = Between([y.op for y in ys], sources)
+        self.owner = Loops().owner
+        sources = [self.owner(x.op) for x in xs]
+        self.between = Between([self.owner(y.op) for y in ys], sources, self.owner)
         self.stops = self.between.stops(sources, [t.op for t in stopped])
-        _refuse_loops(self.between.ops)
 
-    def colocated(self, op: Operation) -> AbstractContextManager[Any]:
+    def colocated(self, op: Any) -> AbstractContextManager[Any]:
         """Beside the node differentiated, where that was asked for."""
-        return self.graph.colocate_with(op) if self.options.colocate else nullcontext()
+        beside = self.options.colocate and not isinstance(op, LoopNode)
+        return self.graph.colocate_with(op) if beside else nullcontext()
 
     # ---- where it starts
 
@@ -138,9 +140,9 @@ class _Walk:
 
     def run(self) -> None:
         """Node after node, as each has all its gradients."""
-        queue: deque[Operation] = deque()
+        queue: deque[Any] = deque()
         pending = self.between.pending
-        for op in dict.fromkeys(y.op for y in self.ys):
+        for op in dict.fromkeys(self.owner(y.op) for y in self.ys):
             if not pending.get(op) and op in self.between.reachable:
                 queue.append(op)
         while queue:
@@ -148,16 +150,17 @@ class _Walk:
             with self.colocated(op):
                 self._through(op)
             for tensor in op.inputs:
-                if tensor.op in pending:
-                    pending[tensor.op] -= 1
-                    if not pending[tensor.op]:
-                        queue.append(tensor.op)
+                maker = self.owner(tensor.op)
+                if maker in pending:
+                    pending[maker] -= 1
+                    if not pending[maker]:
+                        queue.append(maker)
 
-    def _through(self, op: Operation) -> None:
+    def _through(self, op: Any) -> None:
         grads = [self.sums.take(t) for t in op.outputs]
         if op in self.stops or all(g is None for g in grads):
             return
-        rule, is_own = rule_of(op)
+        rule, is_own = (_through_loop, False) if isinstance(op, LoopNode) else rule_of(op)
         if rule is None:
             return
         self.is_standard &= not is_own
@@ -169,7 +172,7 @@ class _Walk:
                 _known_shape(op, tensor, grad)
                 self.sums.put(tensor, grad)
 
-    def _applied(self, op: Operation, rule: Rule, grads: list[Any]) -> list[Any]:
+    def _applied(self, op: Any, rule: Rule, grads: list[Any]) -> list[Any]:
         with self.graph.name_scope(f"{op.name}_grad"):
             found = rule(op, *grads)
             flat = list(found) if isinstance(found, list | tuple) else [found]
@@ -195,7 +198,11 @@ class _Walk:
         return found
 
 
-def _known_shape(op: Operation, tensor: Tensor, grad: Any) -> None:
+def _through_loop(loop: LoopNode, *grads: Any) -> list[Any]:
+    return loop.gradient(list(grads))
+
+
+def _known_shape(op: Any, tensor: Tensor, grad: Any) -> None:
     if not isinstance(grad, Tensor):
         return
     try:
@@ -207,12 +214,3 @@ def _known_shape(op: Operation, tensor: Tensor, grad: Any) -> None:
             f"operation: {op.name}.  Input index: {index}. Original input shape: {tensor.shape}.  "
             f"Calculated input gradient shape: {grad.shape}"
         ) from None
-
-
-def _refuse_loops(ops: list[Operation]) -> None:
-    for op in ops:
-        if op.type in ("Enter", "Exit", "NextIteration"):
-            raise NotImplementedError(
-                f"gradients through tf.while_loop are not built yet ({op.name}, {op.origin}); "
-                "unroll the loop in Python"
-            )

@@ -23,9 +23,15 @@ class Sums:
             return None
         if len(listed) > 1:
             dense = all(isinstance(g, Tensor) for g in listed)
-            listed = [apply("AddN", listed) if dense else joined(listed)]
+            listed = [_added(listed) if dense else joined(listed)]
             self._found[tensor] = listed
         return listed[0]
+
+
+def _added(gradients: list[Tensor]) -> Any:
+    """Their sum, beside the first."""
+    with gradients[0].graph.colocate_with(gradients[0].op, ignore_existing=True):
+        return apply("AddN", gradients)
 
 
 def joined(gradients: list[Any]) -> Any:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from evenkeel.tf1.build import apply
-from evenkeel.tf1.contexts import switch_of
 from evenkeel.tf1.nodes import Operation
 
 
@@ -16,7 +15,9 @@ def zeros_of(op: Operation, index: int) -> Any:
     context = op._get_control_flow_context()
     if op.type not in ("Switch", "RefSwitch") or context is None:
         return zeros_like(value, optimize=False)
-    other = switch_of(op.inputs[0], context.pred)[1 - context.branch]
+    data = op.inputs[0]
+    kind = "RefSwitch" if data.dtype.is_ref else "Switch"
+    other = apply(kind, data, context.pred, name="Switch")[1 - context.branch]
     pivot = apply("Identity", other)
     sizes = shape_of(other, optimize=False)
     # A node that waits for the branch is not run where the branch is not taken.

@@ -1,4 +1,4 @@
-"""``tf.contrib``: layers, framework, slim."""
+"""``tf.contrib``: layers, framework, slim, data."""
 
 import importlib
 import importlib.util
@@ -6,7 +6,7 @@ from typing import Any
 
 from evenkeel.tf1.catalogue import missing
 
-_PARTS = ("framework", "layers", "slim", "training")
+_PARTS = ("data", "framework", "layers", "metrics", "rnn", "slim", "training")
 
 
 def __getattr__(name: str) -> Any:

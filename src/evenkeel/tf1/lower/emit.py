@@ -8,10 +8,19 @@ import torch
 from torch import fx
 
 from evenkeel.tf1.fold import folded
-from evenkeel.tf1.lower.dead import branches, merge, spreading, switch
+from evenkeel.tf1.lower.dead import (
+    DEAD,
+    Living,
+    branches,
+    gate,
+    merge,
+    side_of,
+    spreading,
+    switch,
+)
 from evenkeel.tf1.lower.gradient_record import leaf
-from evenkeel.tf1.lower.schedule import Group, level
-from evenkeel.tf1.lower.steps import Plan, Step
+from evenkeel.tf1.lower.schedule import Group, branch_of, level
+from evenkeel.tf1.lower.steps import ALIAS, DEAD_STEP, Plan, Step
 from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.ops import definition
 from evenkeel.tf1.ops.signature import Arg, grouped, signature
@@ -40,7 +49,10 @@ class Emitter:
         self._known: dict[Tensor, Any] = {}
         self._host: dict[Tensor, Any] = {}
         self._reads: dict[str, Any] = {}
-        self._dead: set[Tensor] = set()
+        self._dead = Living()
+        self._refs: dict[Tensor, Any] = {}  # dead where a reference is; only of such as may be
+        self._signs: dict[Operation, Any] = {}  # the same of operations
+        self._chosen: dict[Tensor, int | None] = {}  # which input a Merge is known to pass on
         # A fed constant changes what was folded from it.
         self._folds = all(folded(t) is None for t in plan.fed)
 
@@ -56,6 +68,10 @@ class Emitter:
         for item in level(self.plan, steps, self.context):
             if isinstance(item, Group):
                 self._branch(item)
+            elif item.name == DEAD_STEP:
+                self._dead.never(item.outputs)
+            elif item.name == ALIAS:
+                self._renamed(item)
             elif item.run is not None:
                 self._fused(item)
             else:
@@ -79,6 +95,10 @@ class Emitter:
             return self._read(tensor)
         if tensor.op.type == "Const":
             return self._constant(tensor)
+        if tensor in self._dead:
+            return self._call(named("dead", _given, {"value": DEAD}), (), tensor.op)
+        if tensor in self._chosen:
+            return self._attribute(to_torch(self._chosen[tensor], tensor.dtype, self.state.device))
         raise KeyError(f"{tensor.name} was not computed before it was needed")
 
     def _read(self, tensor: Tensor) -> Any:
@@ -92,14 +112,17 @@ class Emitter:
     def _constant(self, tensor: Tensor) -> Any:
         if not tensor.dtype.has_torch:
             value = tensor.op.attrs["value"]
-            node = self._call(named("text", _text, {"value": value}), (), tensor.op)
+            node = self._call(named("text", _given, {"value": value}), (), tensor.op)
         else:
-            name = f"constant{len(self._known)}"
             value = to_torch(tensor.op.attrs["value"], tensor.dtype, self.state.device)
-            object.__setattr__(self.root, name, value)
-            node = self.graph.get_attr(name)
+            node = self._attribute(value)
         self._known[tensor] = self._leaf(tensor, node)
         return self._known[tensor]
+
+    def _attribute(self, value: Any) -> Any:
+        name = f"constant{len(self._known)}"
+        object.__setattr__(self.root, name, value)
+        return self.graph.get_attr(name)
 
     def _leaf(self, tensor: Tensor, node: Any) -> Any:
         return self.graph.call_function(leaf, (node,)) if tensor in self.leaves else node
@@ -123,23 +146,58 @@ class Emitter:
         return node
 
     def _plain(self, op: Operation) -> None:
-        if op.type == "Const" or op.type in ("VariableV2", "Variable"):
-            return  # made or read where it is used
+        if op.type in ("VariableV2", "Variable"):
+            return  # read where it is used
+        waits = self._waits(op)
+        if op.type == "Const":
+            self._gated(op, waits)
+            return  # without anything that may be dead it is made where it is used
         if op.type in ("Switch", "Merge", *_FORWARDS_REF):
             self._flow(op)
             return
-        row = definition(op.type)
+        if op.type == "Identity" and not waits:
+            self._alias(op.outputs[0], op.inputs[0])
+            return
+        row = definition(op.type, op)
         arguments = signature(op.type).inputs
         groups = grouped(op.type, op.attrs, op.inputs)
         args = tuple(self._argument(a, g, row) for a, g in zip(arguments, groups, strict=True))
         run = row.bake(op, self.state, self.state.device)
-        if any(t in self._dead for t in op.inputs):
-            run = spreading(run, len(op.outputs))
-            self._dead |= set(op.outputs)
+        guards = self._dead.of([*op.inputs, *op.control_inputs])
+        if guards:
+            run = spreading(run, len(op.outputs), len(waits))
+            args = (*waits, *args)
         node = self._call(run, args, op)
         self._bind(op.outputs, node)
+        self._note(op, guards, node)
         if any(a.ref for a in arguments):
             self._written(op)
+
+    def _waits(self, op: Operation) -> list[Any]:
+        """What a node waits for, by edges without values, that may be dead."""
+        found = [self._sign(before) for before in op.control_inputs]
+        refs = [self._refs[t] for t in op.inputs if t in self._refs]
+        return [*(node for node in found if node is not None), *refs]
+
+    def _sign(self, op: Operation) -> Any:
+        if op in self._signs:
+            return self._signs[op]
+        known = op.outputs and op.outputs[0] in self._dead and not op.outputs[0].dtype.is_ref
+        return self.value(op.outputs[0]) if known and op.type != "Switch" else None
+
+    def _note(self, op: Operation, guards: Any, node: Any) -> None:
+        """Remember when a node lives, and what says so at run time."""
+        self._dead.note([op, *op.outputs], guards)
+        if guards and not op.outputs:
+            self._signs[op] = node
+
+    def _gated(self, op: Operation, waits: list[Any]) -> None:
+        """A constant of a branch: dead where what it waits for is."""
+        if waits:
+            run = spreading(gate, 1)
+            node = self._call(run, (self._constant(op.outputs[0]), *waits), op)
+            self._known[op.outputs[0]] = node
+            self._note(op, self._dead.of(op.control_inputs), node)
 
     def _written(self, op: Operation) -> None:
         for arg, group in zip(
@@ -158,29 +216,64 @@ class Emitter:
 
     def _flow(self, op: Operation) -> None:
         if op.type in _FORWARDS_REF:
-            return  # the variable behind it is read where it is used
+            self._reference(op)
+            return
         context = op._control_flow_context
-        if op.type == "Switch" and context is not None and context is self.context:
+        own = context is not None and context is self.context and context.pred is op.inputs[1]
+        if op.type == "Switch" and own:
             node = self.value(op.inputs[0])  # inside the branch: the side taken
             self._known |= dict.fromkeys(op.outputs, node)
             return
         args = tuple(self.value(t) for t in op.inputs)
         node = self._call(switch if op.type == "Switch" else merge, args, op)
         self._bind(op.outputs, node)
-        if op.type == "Switch":
-            self._dead |= set(op.outputs)
+        if op.type == "Merge":
+            self._dead.note([op, *op.outputs], self._dead.merged(op))
+            return
+        for side, tensor in enumerate(op.outputs):
+            guards = self._dead.of(op.inputs) | side_of(op.inputs[1], side)
+            self._dead.note([tensor], guards)
+
+    def _reference(self, op: Operation) -> None:
+        """The variable behind a reference is read where it is used; on a side not taken it is dead."""
+        if op.type == "RefSwitch" and op._control_flow_context is None:
+            pred = op.inputs[1]
+            node = self._call(switch, (True, self.value(pred)), op)
+            for side, tensor in enumerate(op.outputs):
+                self._refs[tensor] = self.graph.call_function(operator.getitem, (node, side))
+                self._dead.note([tensor], self._dead.of([pred]) | side_of(pred, side))
+        elif op.inputs[0] in self._refs:
+            self._refs[op.outputs[0]] = self._refs[op.inputs[0]]
+            self._dead.note(op.outputs[:1], self._dead.of(op.inputs))
+
+    def _alias(self, tensor: Tensor, source: Tensor) -> None:
+        """``tensor`` is ``source`` by another name: values are never written to."""
+        self._known[tensor] = self._leaf(tensor, self.value(source))
+        self._dead.note([tensor, tensor.op], self._dead.of([source]))
+
+    def _renamed(self, step: Step) -> None:
+        op = step.op
+        live: Any = 0
+        if op.type == "Merge":
+            self._chosen[op.outputs[1]] = self.plan.predicates.live_input(op)
+        elif op.type == "Switch":
+            live = self.plan.predicates.live_side(op)
+            self._dead.never([op.outputs[1 - live]])
+        self._alias(op.outputs[live], step.inputs[0])
 
     def _fused(self, step: Step) -> None:
         run: Any = step.run
         if step.name == "while":
             run = run(self._function)
-            self._reads.clear()  # the loop may have written any variable
         if step.needs_state:
             run = run(self.state)
         args = tuple(self.value(t) for t in step.inputs)
+        if guards := self._dead.of(step.inputs):
+            run = spreading(run, len(step.outputs), many=True)
+            self._dead.note([*step.covers, *step.outputs], guards)
         node = self._call(run, args, step.op)
         self._bind(step.outputs, node, always_many=True)
-        if step.needs_state:
+        if step.needs_state or step.name == "while":
             for op in step.covers:
                 self._written(op)
 
@@ -211,7 +304,8 @@ class Emitter:
         node = self._call(branches(functions[0], functions[1], counts), args, group.op)
         outputs = [*sides[0].outputs, *sides[1].outputs]
         self._bind(outputs, node, always_many=True)
-        self._dead |= set(outputs)
+        for side, made in zip((1, 0), sides, strict=True):
+            self._dead.note(made.outputs, side_of(group.pred, side))
         for name in {n for side in sides for n in side.writes}:
             self._reads.pop(name, None)
 
@@ -236,10 +330,11 @@ class Emitter:
 
     def _lowered(self, side: "_Side", inputs: list[Tensor]) -> Callable[..., Any]:
         context = side.steps[0].context if side.steps else None
-        inner = Emitter(self.plan, self.state, self.leaves, _child(context, self.context))
+        child = branch_of(context, self.plan, self.context)
+        inner = Emitter(self.plan, self.state, self.leaves, child)
         for tensor in inputs:
             inner.placeholder(tensor)
-        inner._dead = self._dead & set(inputs)
+        inner._dead = self._dead.only(inputs)
         inner.steps(side.steps)
         return inner.finish(side.outputs)
 
@@ -251,13 +346,6 @@ class _Side:
         self, steps: list[Step], inputs: list[Tensor], outputs: list[Tensor], writes: set[str]
     ) -> None:
         self.steps, self.inputs, self.outputs, self.writes = steps, inputs, outputs, writes
-
-
-def _child(context: Any, parent: Any) -> Any:
-    """The context of a branch: the ancestor of ``context`` right below ``parent``."""
-    while context is not None and context.outer_context is not parent:
-        context = context.outer_context
-    return context
 
 
 def _by_name(tensor: Tensor) -> bool:
@@ -275,5 +363,5 @@ def _reader(state: State, name: str) -> Callable[[], Any]:
     return read
 
 
-def _text(*, value: Any) -> Any:
+def _given(*, value: Any) -> Any:
     return value

@@ -37,13 +37,9 @@ class GradientRecord:
                 continue
             before.add(op)
             todo += [t.op for t in op.inputs if t not in plan.fed] + op.control_inputs
-        if before & self.ops or any(_runs_a_loop(op) for op in before):
+        if before & self.ops:
             return False
         return not any(op.type in _WRITES and op.inputs[0] in refs for op in before)
-
-
-def _runs_a_loop(op: Operation) -> bool:
-    return op.type in ("Enter", "RefEnter")
 
 
 def autograd_step(record: GradientRecord, keep: bool) -> Step:

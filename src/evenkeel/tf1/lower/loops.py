@@ -64,23 +64,23 @@ def gather(plan: Plan, below: Any) -> None:
     """Put one step in the place of each loop right below a context, or inside its branches."""
     found: dict[WhileContext, None] = {}
     for step in plan.steps:
-        if (context := _outermost(step.context, below)) is not None:
+        if (context := _outermost(step.context, plan, below)) is not None:
             found[context] = None
     for context in found:
-        members = [s for s in plan.steps if _outermost(s.context, below) is context]
-        plan.replace(loop_step(context, [op for s in members for op in s.covers]))
+        members = [s for s in plan.steps if _outermost(s.context, plan, below) is context]
+        plan.replace(loop_step(context, [op for s in members for op in s.covers], plan))
     plan.collect()
 
 
-def _outermost(context: Any, below: Any) -> WhileContext | None:
+def _outermost(context: Any, plan: Plan, below: Any) -> WhileContext | None:
     found = None
     while context is not None and context is not below:
         found = context if isinstance(context, WhileContext) else found
-        context = context.outer_context
+        context = plan.predicates.open(context.outer_context)
     return found
 
 
-def loop_step(context: WhileContext, members: list[Operation]) -> Step:
+def loop_step(context: WhileContext, members: list[Operation], plan: Plan) -> Step:
     """The step of a whole loop."""
     inside = set(members)
     enters = [
@@ -90,7 +90,7 @@ def loop_step(context: WhileContext, members: list[Operation]) -> Step:
     ]
     loop = Loop(context, enters)
     waits = dict.fromkeys(c for op in members for c in op.control_inputs if c not in inside)
-    outer = context.outer_context
+    outer = plan.predicates.open(context.outer_context)
     covers = tuple(sorted(inside, key=lambda op: op._id))
     outputs = tuple(context.exits)
     return Step(covers, tuple(loop.inputs), tuple(waits), outputs, loop.run, "while", outer)

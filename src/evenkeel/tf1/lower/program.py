@@ -10,6 +10,7 @@ from evenkeel.tf1 import errors
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.lower.emit import Emitter
 from evenkeel.tf1.lower.loops import gather
+from evenkeel.tf1.lower.predicates import deciding
 from evenkeel.tf1.lower.rewrites import rewrite
 from evenkeel.tf1.lower.steps import Plan
 from evenkeel.tf1.nodes import Operation, Tensor
@@ -17,21 +18,30 @@ from evenkeel.tf1.state import State
 
 
 class Program:
-    """``program(*fed values)`` gives the fetched values; operations give None."""
+    """``program(*fed values)`` gives the fetched values; operations give None.
 
-    __slots__ = ("_differentiates", "_run", "executed")
+    There is one function for each truth of the fed values that decide a branch, lowered when it is
+    first asked for.
+    """
+
+    __slots__ = ("_deciding", "_lower", "_runs", "executed")
 
     def __init__(
-        self, run: Callable[..., Any], differentiates: bool, executed: frozenset[Operation]
+        self, lower: Callable[..., Any], deciding: list[int], executed: frozenset[Operation]
     ) -> None:
-        self._run, self._differentiates, self.executed = run, differentiates, executed
+        self._lower, self._deciding, self.executed = lower, deciding, executed
+        self._runs: dict[tuple[bool, ...], tuple[Callable[..., Any], bool]] = {}
 
     def __call__(self, *values: Any) -> Any:
         """Run; an error gets the node at work."""
+        known = tuple([_truth(values[i]) for i in self._deciding])
+        if known not in self._runs:
+            self._runs[known] = self._lower(known)
+        run, differentiates = self._runs[known]
         was = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(self._differentiates)
+        torch._C._set_grad_enabled(differentiates)
         try:
-            return self._run(*values)
+            return run(*values)
         except Exception as error:  # each gets its node, and goes on
             raise _placed(error) from error
         finally:
@@ -40,17 +50,29 @@ class Program:
 
 def lower(graph: Graph, fetched: list[Any], fed: list[Tensor], state: State) -> Program:
     """The program that computes ``fetched`` from ``fed``."""
-    plan = Plan(fetched, set(fed))
-    plan.collect()
-    leaves = rewrite(plan, graph.gradient_records)
-    gather(plan, None)
-    emitter = Emitter(plan, state, leaves)
-    for tensor in fed:
-        emitter.placeholder(tensor)
-    emitter.steps(plan.steps)
-    run = emitter.finish(fetched)
-    executed = frozenset(op for step in plan.steps for op in step.covers)
-    return Program(run, bool(leaves), executed)
+    executed = frozenset(step.op for step in Plan(fetched, set(fed)).collect())
+    deciders = deciding(executed, fed)
+
+    def lowered(known: tuple[bool, ...]) -> tuple[Callable[..., Any], bool]:
+        plan = Plan(fetched, set(fed), dict(zip(deciders, known, strict=True)))
+        plan.collect()
+        leaves = rewrite(plan, graph.gradient_records)
+        gather(plan, None)
+        emitter = Emitter(plan, state, leaves)
+        for tensor in fed:
+            emitter.placeholder(tensor)
+        emitter.steps(plan.steps)
+        return emitter.finish(fetched), bool(leaves)
+
+    return Program(lowered, [fed.index(t) for t in deciders], executed)
+
+
+def _truth(value: Any) -> bool:
+    if value.numel() != 1:
+        raise errors.InvalidArgumentError(
+            None, None, f"The second input must be a scalar, but it has shape {list(value.shape)}"
+        )
+    return bool(value)
 
 
 def _placed(error: Exception) -> Exception:

@@ -11,18 +11,18 @@ from evenkeel.tf1.nodes import Tensor
 class Group:
     """Steps of the two branches of one ``tf.cond``, to be run as one."""
 
-    def __init__(self, pred: Tensor, steps: list[Step], below: Any) -> None:
+    def __init__(self, pred: Tensor, steps: list[Step], level: "_Level") -> None:
         self.pred, self.op = pred, steps[0].op
         self.sides: dict[int, list[Step]] = {0: [], 1: []}
         for step in steps:
-            self.sides[branch_of(step.context, below).branch].append(step)
+            self.sides[branch_of(step.context, level.plan, level.below).branch].append(step)
 
 
-def branch_of(context: Any, below: Any) -> Any:
+def branch_of(context: Any, plan: Plan, below: Any) -> Any:
     """The context right below ``below`` that ``context`` is in; None at the level itself."""
     child = None
     while context is not None and context is not below:
-        child, context = context, context.outer_context
+        child, context = context, plan.predicates.open(context.outer_context)
     return child if context is below else None
 
 
@@ -30,7 +30,7 @@ class _Level:
     """Steps of one level, waiting for one another."""
 
     def __init__(self, plan: Plan, steps: list[Step], below: Any) -> None:
-        self.below, self.members = below, set(steps)
+        self.plan, self.below, self.members = plan, below, set(steps)
         self.waits: dict[Step, int] = {}
         self.after: dict[Step, list[Step]] = {}
         self.direct: list[tuple[int, Step]] = []
@@ -46,7 +46,7 @@ class _Level:
 
     def ready(self, step: Step) -> None:
         """Put a step that waits for nothing where it will be found."""
-        branch = branch_of(step.context, self.below)
+        branch = branch_of(step.context, self.plan, self.below)
         if branch is None:
             heapq.heappush(self.direct, (step.order, step))
         else:
@@ -69,7 +69,7 @@ class _Level:
             self.done(step)
         del self.inner[pred]
         steps.sort(key=lambda s: s.order)
-        return Group(pred, steps, self.below)
+        return Group(pred, steps, self)
 
 
 def level(plan: Plan, steps: list[Step], below: Any) -> Iterator[Step | Group]:

@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evenkeel.tf1.lower.predicates import Predicates
 from evenkeel.tf1.nodes import Operation, Tensor
+
+DEAD_STEP = "dead"  # a node of a branch that is known not to be taken
+ALIAS = "alias"  # a node that gives its first input another name, and does nothing else
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +33,24 @@ class Step:
         return self.covers[-1]
 
     @property
+    def is_plain(self) -> bool:
+        """Whether this is one node as the program built it."""
+        return self.run is None and not self.name
+
+    @property
     def order(self) -> int:
         """Where creation put it."""
         return self.op._id
 
 
-def plain(op: Operation) -> Step:
-    """The step of one node."""
+def plain(op: Operation, predicates: Predicates) -> Step:
+    """The step of one node: what predicates that are known leave of it."""
     context = op._control_flow_context
+    if predicates.is_dead(context):
+        return Step((op,), (), (), tuple(op.outputs), name=DEAD_STEP)
+    if (taken := _taken(op, predicates)) is not None:
+        return replace(alias(op, taken), context=predicates.open(context))
+    context = predicates.open(context)
     # A branch runs when its predicate is known, also when nothing in it takes a Switch.
     waits = () if context is None or context.pred is None else (context.pred,)
     return Step(
@@ -46,6 +60,20 @@ def plain(op: Operation) -> Step:
         tuple(op.outputs),
         context=context,
     )
+
+
+def _taken(op: Operation, predicates: Predicates) -> Tensor | None:
+    """What a Switch or a Merge passes on, where that is known."""
+    if op.type == "Switch" and predicates.live_side(op) is not None:
+        return op.inputs[0]
+    at = predicates.live_input(op) if op.type == "Merge" else None
+    return None if at is None else op.inputs[at]
+
+
+def alias(op: Operation, source: Tensor) -> Step:
+    """The step of a node whose result is known to be ``source``."""
+    waits, context = tuple(op.control_inputs), op._control_flow_context
+    return Step((op,), (source,), waits, tuple(op.outputs), name=ALIAS, context=context)
 
 
 def fused(
@@ -78,13 +106,17 @@ def stateful(
 class Plan:
     """The steps that a set of fetches needs: found backwards, stopping at what is fed."""
 
-    def __init__(self, fetched: list[Any], fed: set[Tensor]) -> None:
+    def __init__(
+        self, fetched: list[Any], fed: set[Tensor], known: dict[Tensor, bool] | None = None
+    ) -> None:
         self.fetched, self.fed = fetched, fed
+        self.predicates = Predicates(dict.fromkeys(fed) | (known or {}))
         self.step_of: dict[Operation, Step] = {}  # replacements
         self.steps: list[Step] = []
 
     def replace(self, step: Step) -> None:
         """Put ``step`` in the place of the nodes that it covers."""
+        step = replace(step, context=self.predicates.open(step.context))
         self.step_of.update(dict.fromkeys(step.covers, step))
 
     def collect(self) -> list[Step]:
@@ -105,7 +137,7 @@ class Plan:
 
     def _step(self, op: Operation) -> Step:
         if op not in self.step_of:
-            self.step_of[op] = plain(op)
+            self.step_of[op] = plain(op, self.predicates)
         return self.step_of[op]
 
     def _awaited(self, step: Step) -> list[Operation]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from evenkeel.tf1.catalogue import missing
 
-_FILES = ("activations", "convolutions", "entropy", "lookups", "statistics")
+_FILES = ("activations", "convolutions", "entropy", "lookups", "recurrent", "statistics")
 
 
 def _names() -> dict[str, str]:
@@ -19,6 +19,8 @@ def _names() -> dict[str, str]:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
+    if name == "rnn_cell":
+        return importlib.import_module(f"{__name__}.rnn_cell")
     table = _names()
     if name not in table:
         raise missing(f"tf.nn.{name}", table)
@@ -28,4 +30,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(_names())
+    return sorted([*_names(), "rnn_cell"])

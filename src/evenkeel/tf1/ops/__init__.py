@@ -5,6 +5,7 @@ import pkgutil
 from functools import cache
 
 from evenkeel.tf1.errors import UnimplementedError
+from evenkeel.tf1.nodes import Operation
 from evenkeel.tf1.ops.table import OPS, OpDef
 
 _NO_FAMILY = ("table", "signature")
@@ -18,11 +19,11 @@ def load_families() -> None:
             importlib.import_module(f"{__name__}.{found.name}")
 
 
-def definition(kind: str) -> OpDef:
-    """The row of an operation type; UnimplementedError where nobody wrote it yet."""
+def definition(kind: str, op: Operation | None = None) -> OpDef:
+    """The row of an operation type; UnimplementedError, with the node, where nobody wrote it yet."""
     load_families()
     if kind not in OPS:
-        raise UnimplementedError(None, None, f"No kernel here for the operation type {kind!r}")
+        raise UnimplementedError(None, op, f"No kernel here for the operation type {kind!r}")
     return OPS[kind]
 
 

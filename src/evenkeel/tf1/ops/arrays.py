@@ -3,13 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from evenkeel.tf1 import errors
 from evenkeel.tf1.fold import folded, partial_shape
 from evenkeel.tf1.infer import ShapeConflict
-from evenkeel.tf1.ops.rules import scalar
+from evenkeel.tf1.ops.rules import merged, scalar
 from evenkeel.tf1.ops.table import op
 from evenkeel.tf1.shapes import TensorShape, bracketed, conflict, unknown_shape
 
@@ -111,9 +112,20 @@ def squeeze(x: Any, *, squeeze_dims: list[int]) -> Any:
     return torch.squeeze(x, tuple(squeeze_dims)) if squeeze_dims else torch.squeeze(x)
 
 
-@op("Pack")
+def _packed(node: Any) -> list[TensorShape]:
+    (shape,), axis = merged(node), node.attrs["axis"]
+    if shape.ndims is None:
+        return [shape]
+    sizes = list(shape.sizes)
+    sizes.insert(axis if axis >= 0 else axis + len(sizes) + 1, len(node.inputs))
+    return [TensorShape(sizes)]
+
+
+@op("Pack", shape=_packed)
 def pack(values: list[Any], *, axis: int) -> Any:
     """Values side by side along a new axis."""
+    if not isinstance(values[0], torch.Tensor):  # text
+        return np.stack(values, axis)
     return torch.stack(values, axis)
 
 
@@ -166,6 +178,8 @@ def _merge_but(whole: TensorShape, part: TensorShape, axis: int) -> TensorShape:
 @op("ConcatV2", host=("axis",), shape=_concatenated)
 def concat(values: list[Any], axis: int) -> Any:
     """Values one after the other along an axis."""
+    if not isinstance(values[0], torch.Tensor):  # text
+        return np.concatenate(values, axis)
     return torch.cat(values, axis)
 
 
@@ -184,7 +198,24 @@ def split_v(value: Any, sizes: list[int], axis: int, *, num_split: int) -> Any:
     )
 
 
-@op("Slice", host=("begin", "size"))
+def _block(node: Any) -> list[TensorShape]:
+    shape, begin, size = node.inputs[0].shape, *(folded(t) for t in node.inputs[1:])
+    if shape.ndims is None or size is None:
+        return [unknown_shape(shape.ndims)]
+    if begin is None:
+        return [TensorShape([None if s < 0 else int(s) for s in size])]
+    made: list[int | None] = []
+    for axis, (whole, first, length) in enumerate(zip(shape.sizes, begin, size, strict=True)):
+        if whole is not None and not 0 <= first <= whole - max(length, 0):
+            raise ShapeConflict(
+                f"Expected begin[{axis}] in [0, {whole - max(length, 0)}], but got {first}"
+            )
+        rest = None if whole is None else int(whole - first)
+        made.append(rest if length < 0 else int(length))
+    return [TensorShape(made)]
+
+
+@op("Slice", host=("begin", "size"), shape=_block)
 def slice_(x: Any, begin: list[int], size: list[int]) -> Any:
     """A block; −1 takes what is left of an axis."""
     for axis, (start, length) in enumerate(zip(begin, size, strict=True)):

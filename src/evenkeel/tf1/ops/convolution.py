@@ -22,14 +22,34 @@ from evenkeel.tf1.ops.windows import (
 )
 
 _RUN = {3: functional.conv1d, 4: functional.conv2d, 5: functional.conv3d}
+_PART = 1 << 23  # bytes of images that are padded at a time, so that the copy stays in cache
 
 
 def _convolve(x: Any, kernel: Any, groups: int, pads: Any, strides: Any, dilations: Any) -> Any:
+    run = _RUN[x.ndim]
     if all(a == b for a, b in pads):
-        padding = [a for a, _ in pads]
-    else:
-        x, padding = functional.pad(x, flat_pad(pads)), [0 for _ in pads]
-    return _RUN[x.ndim](x, kernel, None, strides, padding, dilations, groups)
+        return run(x, kernel, None, strides, [a for a, _ in pads], dilations, groups)
+    sides = flat_pad(pads)
+
+    def padded(part: Any) -> Any:
+        return run(functional.pad(part, sides), kernel, None, strides, 0, dilations, groups)
+
+    count = len(x) * _PART // max(x.nbytes, 1)
+    if x.nbytes <= 2 * _PART or not count or _differentiated(x, kernel):
+        return padded(x)
+    parts = x.split(count)
+    first = padded(parts[0])
+    whole = torch.empty_strided(
+        (len(x), *first.shape[1:]), first.stride(), dtype=first.dtype, device=first.device
+    )
+    whole[:count] = first
+    for index, part in enumerate(parts[1:], 1):
+        whole[index * count : index * count + len(part)] = padded(part)
+    return whole
+
+
+def _differentiated(*tensors: Any) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def convolve(x: Any, kernel: Any, attrs: dict[str, Any], groups: int = 1) -> Any:

@@ -84,6 +84,8 @@ def py_func(inputs: list[Any], *, token: str, op: Any, Tout: Any, device: Any) -
     """A Python function of numpy arrays."""
     import numpy as np
 
+    if token not in op.graph.functions:  # a graph from a file has the node, not the function
+        raise errors.InvalidArgumentError(None, op, f"ValueError: callback {token} is not found")
     returned = op.graph.functions[token](
         *[np.asarray(to_numpy(v)) if not np.isscalar(v) else v for v in inputs]
     )

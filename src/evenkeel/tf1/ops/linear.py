@@ -97,3 +97,9 @@ def matrix_band_part(x: Any, lower: int, upper: int) -> Any:
     """The matrices with all but a band set to zero."""
     x = x if lower < 0 else torch.triu(x, -lower)
     return x if upper < 0 else torch.tril(x, upper)
+
+
+@op("MatrixSetDiag", shape=lambda node: [node.inputs[0].shape])
+def matrix_set_diag(x: Any, diagonal: Any) -> Any:
+    """The matrices with another diagonal."""
+    return torch.diagonal_scatter(x, diagonal, dim1=-2, dim2=-1)

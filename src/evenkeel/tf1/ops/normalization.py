@@ -34,15 +34,16 @@ def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any, variance: Any, 
 
 def normalized(
     x: Any, scale: Any, offset: Any, mean: Any, variance: Any, *, op: Any,
-    activation: str | None = None,
+    activation: str | None = None, over: bool = False,
 ) -> Any:  # fmt: skip
-    """The outputs of a FusedBatchNorm, with an activation of y."""
+    """The outputs of a FusedBatchNorm, with an activation of y; ``over`` x where nobody needs it."""
     attrs = op.attrs
     axes = (1,) if is_channels_first(attrs["data_format"]) else (3,)
     eps = attrs["epsilon"]
     third = [torch.zeros((), device=x.device)] if op.type == "FusedBatchNormV3" else []
     if not attrs["is_training"]:
-        y = autograd.normalize(x, mean, variance, scale, offset, eps, axes, activation=activation)
+        given = mean, variance, scale, offset, eps, axes, None, activation
+        y = autograd.normalize_into(x, x, *given) if over else autograd.normalize(x, *given)
         return (y, mean, variance, mean, variance, *third)
     if not x.numel():
         empty = torch.full_like(scale, float("nan"))

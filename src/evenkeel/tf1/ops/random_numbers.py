@@ -50,6 +50,9 @@ def random_integers(shape: Any, low: int, high: int, *, op: Any, state: Any, dev
 @op("RandomShuffle", stateful=True, shape=same)
 def random_shuffle(value: Any, *, op: Any, state: Any, device: Any) -> Any:
     """The rows in random order."""
+    if not isinstance(value, torch.Tensor):  # text
+        rows = torch.arange(len(value))
+        return value[_drawn(op, None, shuffle, rows, _stream(op, state)).numpy()]
     return _drawn(op, device, shuffle, value, _stream(op, state))
 
 

@@ -85,13 +85,32 @@ def euclidean_norm(x: Any, axes: Any, *, keep_dims: bool) -> Any:
     return torch.linalg.vector_norm(x, dim=axes_of(axes, x.ndim), keepdim=keep_dims)
 
 
-@op("ArgMax", host=("dimension",))
+def _without_axis(node: Any) -> list[TensorShape]:
+    """The input's shape less one axis."""
+    from evenkeel.tf1.infer import ShapeConflict
+
+    # Not found by running: comparing meta tensors makes torch import its compiler, two seconds long.
+    axis, shape = folded(node.inputs[1]), node.inputs[0].shape
+    if shape.ndims is None:
+        return [TensorShape(None)]
+    if axis is None:
+        return [TensorShape([None] * (shape.ndims - 1))]
+    if not -shape.ndims <= int(axis) < shape.ndims:
+        raise ShapeConflict(
+            f"Dimension ({int(axis)}) must be in the range [{-shape.ndims}, {shape.ndims}), where "
+            f"{shape.ndims} is the number of dimensions in the input."
+        )
+    at = int(axis) % shape.ndims
+    return [TensorShape([s for i, s in enumerate(shape.sizes) if i != at])]
+
+
+@op("ArgMax", host=("dimension",), shape=_without_axis)
 def arg_max(x: Any, dimension: int, *, output_type: Any) -> Any:
     """Where the largest value is; the first where there are several."""
     return _first(x, x.amax(dimension, keepdim=True), dimension, output_type)
 
 
-@op("ArgMin", host=("dimension",))
+@op("ArgMin", host=("dimension",), shape=_without_axis)
 def arg_min(x: Any, dimension: int, *, output_type: Any) -> Any:
     """Where the smallest value is; the first where there are several."""
     return _first(x, x.amin(dimension, keepdim=True), dimension, output_type)

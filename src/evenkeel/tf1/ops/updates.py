@@ -85,6 +85,11 @@ def gradient_descent(var: Any, alpha: float, delta: Any) -> tuple[Any, ...]:
     return (torch.sub(var, delta, alpha=alpha),)
 
 
+def descent_of_all(variables: list[Any], alpha: float, deltas: list[Any]) -> Any:
+    """The same for any number of variables."""
+    return torch._foreach_sub(variables, deltas, alpha=alpha)
+
+
 @update("Momentum")
 def momentum_(
     var: Any, accum: Any, lr: float, grad: Any, momentum: float, use_nesterov: bool

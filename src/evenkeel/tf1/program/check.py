@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from evenkeel.tf1.program.facade import attribute as find
 from evenkeel.tf1.program.facade import exists as module_exists
 from evenkeel.tf1.program.failure import is_python_2
 from evenkeel.tf1.program.missing import nearest, shown
+from evenkeel.tf1.program.notebook import cells, is_notebook, joined
 from evenkeel.tf1.program.symbols import Use, local_imports, uses
 
 
@@ -22,8 +23,7 @@ from evenkeel.tf1.program.symbols import Use, local_imports, uses
 class Lack:
     """A name that is used and not here."""
 
-    file: str
-    line: int
+    place: str  # file:line
     name: str
     near: tuple[str, ...]
     instead: str
@@ -31,7 +31,7 @@ class Lack:
     def __str__(self) -> str:
         near = f"; nearest: {', '.join(self.near)}" if self.near else ""
         instead = f"; {self.instead}" if self.instead else ""
-        return f"{self.file}:{self.line}: {self.name} is missing{near}{instead}"
+        return f"{self.place}: {self.name} is missing{near}{instead}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ def check_program(path: str | Path) -> Checked:
     Raises:  BadOption for a file that is not there, BadData for one that is not Python 3
     """
     names, lacks = set(), []
-    for file, tree in _files(Path(path)):
+    for places, tree in _files(Path(path)):
         for use in uses(tree):
             names.add(use.name)
-            if lack := _lack(file, use):
+            if lack := _lack(places(use.line), use):
                 lacks.append(lack)
     return Checked(len(names), tuple(dict.fromkeys(lacks)))
 
@@ -67,7 +67,7 @@ def exists(dotted: str) -> bool:
     return _first_missing(full.rstrip(".")) is None
 
 
-def _lack(file: str, use: Use) -> Lack | None:
+def _lack(place: str, use: Use) -> Lack | None:
     found = _first_missing(use.name)
     if found is None:
         return None
@@ -77,7 +77,7 @@ def _lack(file: str, use: Use) -> Lack | None:
     instead = equivalent(shown(use.name)) or equivalent(name)
     # A whole namespace that is not here has no neighbours worth a word.
     near = tuple(nearest(name, known)) if part == use.name else ()
-    return Lack(file, use.line, shown(use.name), near, instead)
+    return Lack(place, shown(use.name), near, instead)
 
 
 def _first_missing(dotted: str) -> tuple[str, list[str]] | None:
@@ -98,31 +98,42 @@ def _first_missing(dotted: str) -> tuple[str, list[str]] | None:
     return None
 
 
-def _files(path: Path) -> Iterator[tuple[str, ast.Module]]:
-    """The program, and what it imports from its own folder."""
+def _files(path: Path) -> Iterator[tuple[Callable[[int], str], ast.Module]]:
+    """The program, and what it imports from its own folder; with what a line is called in errors."""
     waiting, seen = [path], set()
     while waiting:
         file = waiting.pop(0)
         if file in seen:
             continue
         seen.add(file)
-        tree = _parsed(file)
-        yield str(file), tree
+        tree, places = _parsed(file)
+        yield places, tree
         for name in local_imports(tree):
             stem = path.parent.joinpath(*name.split("."))
             beside = [stem.with_suffix(".py"), stem / "__init__.py"]
             waiting += [candidate for candidate in beside if candidate.is_file()]
 
 
-def _parsed(path: Path) -> ast.Module:
+def _parsed(path: Path) -> tuple[ast.Module, Callable[[int], str]]:
     try:
-        return ast.parse(path.read_bytes(), str(path))
+        data = path.read_bytes()
     except OSError as error:
         raise BadOption(
             "the program cannot be read",
             got=f"{path}: {error.strerror or error}",
             do="give the path of a Python file",
         ) from error
+    if not is_notebook(path):
+        return _tree(data, str(path), lambda line: f"{path}:{line}")
+    text, names = joined(cells(path, data))
+    return _tree(text, str(path), lambda line: names[line - 1])
+
+
+def _tree(
+    text: bytes | str, path: str, places: Callable[[int], str]
+) -> tuple[ast.Module, Callable[[int], str]]:
+    try:
+        return ast.parse(text, path), places
     except SyntaxError as error:
         old = is_python_2(error)
         raise BadData(
@@ -131,5 +142,5 @@ def _parsed(path: Path) -> ast.Module:
             do="write it in Python 3: 2to3 converts print and except"
             if old
             else "correct the line",
-            at=f"{path}:{error.lineno}",
+            at=places(error.lineno or 1),
         ) from error

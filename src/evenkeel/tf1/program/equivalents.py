@@ -6,19 +6,20 @@ _INSTEAD = {
     "contrib.distribute": "one device: torch.nn.parallel with evenkeel.SyncBatchNorm for several",
     "contrib.eager": "this dialect builds graphs; PyTorch itself runs eagerly",
     "contrib.estimator": "tf.estimator.Estimator, or a session's loop",
-    "contrib.factorization": "scikit-learn's KMeans, or a loop over tf.matmul",
+    "contrib.factorization": "scikit-learn's KMeans; TFLearn's is not in the dialect",
     "contrib.gan": "write both losses with tf.losses and two optimizers",
     "contrib.image": "tf.image, or numpy before feeding",
     "contrib.keras": "tf.layers",
     "contrib.learn": "tf.estimator.Estimator, or a session's loop",
-    "contrib.legacy_seq2seq": "torch.nn.LSTM; recurrent layers are not in the dialect",
+    "contrib.legacy_seq2seq": "tf.nn.static_rnn for each side",
     "contrib.lookup": "a dict before feeding",
     "contrib.metrics": "tf.metrics",
     "contrib.opt": "an optimizer of tf.train",
-    "contrib.rnn": "torch.nn.LSTM; recurrent layers are not in the dialect",
-    "contrib.seq2seq": "torch.nn.Transformer; recurrent layers are not in the dialect",
+    "contrib.seq2seq": "tf.nn.static_rnn for each side, or torch.nn.Transformer",
     "contrib.signal": "torch.stft",
     "contrib.summary": "tf.summary",
+    "contrib.tensor_forest": "scikit-learn's RandomForestClassifier, RandomForestRegressor and KMeans; "
+    "tflearn.estimators is not in the dialect",
     "contrib.tensorboard": "tf.summary",
     "contrib.tpu": "run with --device cuda",
     "contrib.training": "tf.contrib.training.create_train_op, or a session's loop",
@@ -45,13 +46,9 @@ _INSTEAD = {
     "models": "the program's own copy of the models' repository beside it",
     "mul": "tf.multiply, as since TensorFlow 1.0",
     "neg": "tf.negative, as since TensorFlow 1.0",
-    "nn.bidirectional_dynamic_rnn": "torch.nn.LSTM(bidirectional=True)",
     "nn.ctc_loss": "torch.nn.functional.ctc_loss",
-    "nn.dynamic_rnn": "torch.nn.LSTM; recurrent layers are not in the dialect",
     "nn.nce_loss": "tf.nn.sparse_softmax_cross_entropy_with_logits over all classes",
-    "nn.rnn_cell": "torch.nn.LSTM; recurrent layers are not in the dialect",
     "nn.sampled_softmax_loss": "tf.nn.sparse_softmax_cross_entropy_with_logits over all classes",
-    "nn.static_rnn": "torch.nn.LSTM; recurrent layers are not in the dialect",
     "pack": "tf.stack, as since TensorFlow 1.0",
     "profiler": "python -m cProfile",
     "python.client.timeline": "torch.profiler",
@@ -87,8 +84,8 @@ _INSTEAD = {
 def equivalent(full: str) -> str:
     """What to write instead of ``tf.a.b``; empty where nothing is known.
 
-    >>> equivalent("tf.nn.rnn_cell.BasicLSTMCell")
-    'instead: torch.nn.LSTM; recurrent layers are not in the dialect'
+    >>> equivalent("tf.contrib.crf.crf_log_likelihood")
+    'instead: torchcrf does the same in PyTorch'
     """
     name = full.removeprefix("tf.")
     while name:

@@ -2,11 +2,23 @@
 
 import importlib
 import sys
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
 from evenkeel.tf1.program.missing import missing, shown
-from evenkeel.tf1.program.names import MODULES, PACKAGES
+from evenkeel.tf1.program.names import (
+    CONTRIB,
+    CORE,
+    MODULES,
+    NAMESPACES,
+    PACKAGES,
+    PYTHON,
+    beside,
+    is_real,
+    modules,
+    sources,
+)
 
 _ABSENT = object()
 
@@ -65,47 +77,63 @@ class Facade(ModuleType):
         """A name of this module, or the mark of absence."""
         full = f"{self.__name__}.{name}"
         # TensorFlow's own modules first: tensorflow.python.ops is none of the dialect's insides.
-        if full not in MODULES and full not in PACKAGES:
-            for owner in filter(None, map(source, _sources(self.__name__))):
-                found = attribute(owner, name)
-                if not is_absent(found):
-                    return found
+        if full in MODULES or full in PACKAGES or (_is_inner(full) and is_real(full)):
+            return self._module(full)
+        found = self._look_up(name, sources(self.__name__))
+        if not is_absent(found):
+            return found
+        if exists(full):
+            return self._module(full)
+        if other := beside(self.__name__, name):
+            return self._module(other)
+        return self._look_up(name, NAMESPACES) if _is_inner(self.__name__) else _ABSENT
+
+    def _module(self, full: str) -> Any:
         if not exists(full):
             return _ABSENT
         imported = sys.modules.get(self.__name__) is self  # else the run that imported this is over
         return importlib.import_module(full) if imported else Facade(full)
 
+    def _look_up(self, name: str, places: Iterable[str]) -> Any:
+        inner = _is_inner(self.__name__)
+        if inner and name.startswith("_"):  # the dialect's private parts are not TensorFlow's
+            return _ABSENT
+        for owner in _owners(places):
+            found = attribute(owner, name)
+            if not is_absent(found) and not (inner and _is_module(found)):
+                return found
+        return _ABSENT
+
     def __dir__(self) -> list[str]:
-        names = {n for s in filter(None, map(source, _sources(self.__name__))) for n in dir(s)}
+        inner = _is_inner(self.__name__)
+        names = {name for owner in _owners(sources(self.__name__)) for name in dir(owner)}
         depth = self.__name__.count(".") + 1
-        inner = [n for n in (*MODULES, *PACKAGES) if n.startswith(f"{self.__name__}.")]
-        return sorted(names | {name.split(".")[depth] for name in inner})
+        inside = [n for n in (*MODULES, *PACKAGES) if n.startswith(f"{self.__name__}.")]
+        names |= {n.split(".")[depth] for n in inside}
+        return sorted(names | ({*modules().get(self.__name__, ())} if inner else set()))
 
 
 def exists(module: str) -> bool:
     """Whether a module of TensorFlow has anything to show."""
     if module in PACKAGES:
         return True
-    known = _sources(module)
+    if _is_inner(module):
+        return is_real(module)
+    if module in modules() or is_real(module):  # of contrib
+        return source(sources(module)[0]) is not None or module == CONTRIB
+    known = sources(module)
     found = any(source(dotted) is not None for dotted in known)
     inside = any(name.startswith(f"{module}.") for name in MODULES)
     return inside or (found and (module in MODULES or _is_module(source(known[0]))))
 
 
-def _sources(module: str) -> tuple[str, ...]:
-    if module in MODULES:
-        return MODULES[module]
-    if module in PACKAGES and not _is_module(source(_plain(module))):
-        return ()
-    return (_plain(module),)
+def _owners(places: Iterable[str]) -> Iterator[Any]:
+    return filter(None, map(source, places))
 
 
-def _plain(module: str) -> str:
-    """``tensorflow.compat.v1.layers`` is ``layers``."""
-    for root in ("tensorflow.compat.v1.", "tensorflow."):
-        if module.startswith(root):
-            return module.removeprefix(root)
-    return ""
+def _is_inner(module: str) -> bool:
+    """Whether this lies in ``tensorflow.python`` or ``core``, whose modules are all known."""
+    return f"{module}.".startswith((f"{PYTHON}.", f"{CORE}."))
 
 
 def _is_module(value: Any) -> bool:

@@ -16,15 +16,18 @@ from evenkeel.tf1 import program, session
 from evenkeel.tf1.program.failure import show_failure
 from evenkeel.tf1.program.finder import installed
 from evenkeel.tf1.program.libraries import is_program
+from evenkeel.tf1.program.notebook import cells, is_notebook, remember
 from evenkeel.tf1.program.notices import once
-from evenkeel.tf1.program.numpy_names import old_names
-from evenkeel.tf1.program.updates import Watch, watching
+from evenkeel.tf1.program.numpy_names import old_look, old_names
+from evenkeel.tf1.program.tflearn_names import tflearn_names
 
 FAILED = 1
 
 
 def run_program(path: str | Path, arguments: Sequence[str] = (), *, device: str = "cpu") -> int:
     """Run a program whose ``import tensorflow`` means the dialect; its exit status.
+
+    The program is a Python file, or a notebook whose code cells run in order.
 
     What a program sees: itself as ``__main__``, ``sys.argv``, its folder first on ``sys.path``, the
     working directory as it is. An exception of its own is shown on standard error, cut to the
@@ -33,31 +36,35 @@ def run_program(path: str | Path, arguments: Sequence[str] = (), *, device: str 
 
     Raises:  BadOption for a file that is not there, or a device that is not
     """
-    source, where = _read(path), _checked(device)
+    data, where = _read(path), _checked(device)
     with ExitStack() as stack:
-        for borrowed in (warnings.catch_warnings(), once(), installed(), old_names(), _old_order()):
+        for borrowed in (warnings.catch_warnings(), once(), installed(), old_names()):
+            stack.enter_context(borrowed)
+        for borrowed in (tflearn_names(), old_look(), _old_order()):
             stack.enter_context(borrowed)
         stack.enter_context(_on(where))
-        watch = stack.enter_context(watching())
         module = stack.enter_context(_as_main(str(path), arguments))
+        units = _units(path, data)
         try:
-            exec(_compiled(source, str(path)), vars(module))
-        except SystemExit:
-            _end(watch)
-            raise
+            for source, name in units:
+                exec(_compiled(source, name), vars(module))
         except Exception as error:  # noqa: BLE001  # the program's, whatever it is: shown as Python would
             show_failure(error)
             return FAILED
-        _end(watch)
     return 0
 
 
-def _end(watch: Watch) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(watch.warning())
+def _units(path: str | Path, data: bytes) -> list[tuple[bytes | str, str]]:
+    """What is run one after the other, and how errors name it: a file, or a notebook's cells."""
+    if not is_notebook(path):
+        return [(data, str(path))]
+    found = cells(path, data)
+    for cell in found:
+        remember(cell)
+    return [(cell.code, cell.label) for cell in found]
 
 
-def _compiled(source: bytes, path: str) -> CodeType:
+def _compiled(source: bytes | str, path: str) -> CodeType:
     with warnings.catch_warnings():
         # "\d" and `is 0` were silent in TensorFlow 1's days.
         warnings.simplefilter("ignore", SyntaxWarning)
@@ -116,6 +123,8 @@ def _as_main(path: str, arguments: Sequence[str]) -> Iterator[ModuleType]:
     file = str(Path(path).resolve())
     loader = SourceFileLoader("__main__", file)
     vars(module).update(__file__=file, __builtins__=builtins, __loader__=loader, __cached__=None)
+    if is_notebook(path):
+        vars(module).update(display=print)  # IPython has it without an import
     before = dict(sys.modules)
     main, argv, folders = sys.modules["__main__"], sys.argv, list(sys.path)
     sys.modules["__main__"], sys.argv = module, [path, *arguments]
@@ -124,7 +133,7 @@ def _as_main(path: str, arguments: Sequence[str]) -> Iterator[ModuleType]:
         yield module
     finally:
         sys.modules["__main__"], sys.argv, sys.path[:] = main, argv, folders
-        for name in [n for n, m in sys.modules.items() if n not in before and _beside(m)]:
+        for name in [n for n, m in list(sys.modules.items()) if n not in before and _beside(m)]:
             del sys.modules[name]
 
 

@@ -17,6 +17,16 @@ def _folders() -> tuple[str, ...]:
 
 
 @cache
+def is_tflearn(file: str) -> bool:
+    """Whether ``file`` belongs to TFLearn as it was installed.
+
+    >>> is_tflearn("tflearn/utils.py")
+    False
+    """
+    return file.startswith(tuple(f"{folder}tflearn/" for folder in _folders()))
+
+
+@cache
 def is_program(file: str) -> bool:
     """Whether ``file`` belongs to a program under run.
 

@@ -1,19 +1,19 @@
 """Names that NumPy had in TensorFlow 1's days and has no more, for the program under run alone."""
 
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from evenkeel.tf1.program.lent import lent
 from evenkeel.tf1.program.libraries import is_program
 from evenkeel.tf1.program.notices import notice
 
 # NumPy 1.20 deprecated, 1.24 removed the first eight; 2.0 and later removed the others.
-_NAMES: dict[str, Callable[[], Any]] = {
+NAMES: dict[str, Callable[[], Any]] = {
     "bool": lambda: bool,
     "int": lambda: int,
     "float": lambda: float,
@@ -53,31 +53,21 @@ _NAMES: dict[str, Callable[[], Any]] = {
 }
 
 
-@contextmanager
-def old_names() -> Iterator[None]:
+def old_names() -> AbstractContextManager[None]:
     """Inside, a program that asks NumPy for one of these names gets it, with one notice.
 
     Libraries that ask get NumPy's own answer.
     """
-    own = vars(np)["__getattr__"]
+    return lent(np, NAMES, is_program, _told)
 
-    def look_up(name: str) -> Any:
-        frame = sys._getframe(1)
-        file = frame.f_code.co_filename
-        if name not in _NAMES or not is_program(file):
-            return own(name)
-        try:
-            with warnings.catch_warnings():
-                # NumPy says of some of these names what they may mean one day.
-                warnings.simplefilter("ignore", FutureWarning)
-                return own(name)
-        except AttributeError:
-            line = f"{Path(file).name}:{frame.f_lineno}"
-            notice("numpy", f"{line}: np.{name} is gone from NumPy; provided for this run")
-            return _NAMES[name]()
 
-    vars(np)["__getattr__"] = look_up
-    try:
-        yield
-    finally:
-        vars(np)["__getattr__"] = own
+def _told(frame: FrameType, name: str) -> None:
+    line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    notice("numpy", f"{line}: np.{name} is gone from NumPy; provided for this run")
+
+
+def old_look() -> AbstractContextManager[Any]:
+    """Inside, a number of NumPy's in a list is printed as 0.5, as before NumPy 2."""
+    if int(np.__version__.partition(".")[0]) < 2:
+        return nullcontext()
+    return np.printoptions(legacy="1.25")

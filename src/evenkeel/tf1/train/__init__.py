@@ -15,11 +15,37 @@ _HOME = {
         "ProximalGradientDescentOptimizer",
     ),
     "checkpoints": (
-        "NewCheckpointReader", "checkpoint_exists", "get_checkpoint_mtimes", "get_checkpoint_state",
-        "latest_checkpoint", "list_variables", "load_checkpoint", "load_variable",
-        "remove_checkpoint", "update_checkpoint_state",
+        "NewCheckpointReader", "checkpoint_exists", "generate_checkpoint_state_proto",
+        "get_checkpoint_mtimes", "get_checkpoint_state", "latest_checkpoint", "list_variables",
+        "load_checkpoint", "load_variable", "remove_checkpoint", "update_checkpoint_state",
     ),
-    "coordinator": ("Coordinator", "start_queue_runners"),
+    "restoring": ("checkpoints_iterator", "init_from_checkpoint"),
+    "coordinator": ("Coordinator", "LooperThread"),
+    "hooks": (
+        "CheckpointSaverHook", "CheckpointSaverListener", "FeedFnHook", "FinalOpsHook",
+        "GlobalStepWaiterHook", "LoggingTensorHook", "NanLossDuringTrainingError", "NanTensorHook",
+        "SecondOrStepTimer", "StepCounterHook", "StopAtStepHook", "SummarySaverHook",
+    ),
+    "input": (
+        "batch", "input_producer", "limit_epochs", "range_input_producer", "shuffle_batch",
+        "slice_input_producer", "string_input_producer",
+    ),
+    "messages": (
+        "BytesList", "Example", "Feature", "FeatureList", "FeatureLists", "Features", "FloatList",
+        "Int64List", "SequenceExample", "match_filenames_once", "summary_iterator",
+    ),
+    "monitored_session": (
+        "ChiefSessionCreator", "MonitoredSession", "MonitoredTrainingSession", "SessionCreator",
+        "SingularMonitoredSession", "WorkerSessionCreator",
+    ),
+    "queue_runner": ("QueueRunner", "add_queue_runner", "start_queue_runners"),
+    "scaffold": ("Scaffold",),
+    "session_manager": ("SessionManager",),
+    "session_run_hook": (
+        "SessionRunArgs", "SessionRunContext", "SessionRunHook", "SessionRunValues",
+    ),
+    "supervisor": ("Supervisor",),
+    "meta_graphs": ("SaverDef", "export_meta_graph", "import_meta_graph", "write_graph"),
     "saver": ("Saver",),
     "moving_averages": ("ExponentialMovingAverage",),
     "schedules": (

@@ -59,3 +59,28 @@ def assert_global_step(global_step_tensor: Any) -> None:
     shape = global_step_tensor.get_shape()
     if shape.ndims != 0 and shape.is_fully_defined():
         raise TypeError(f'Existing "global_step" is not scalar: {shape}')
+
+
+READ = "global_step_read_op_cache"  # TensorFlow's name of the collection
+
+
+def get_or_create_global_step_read(graph: Any = None) -> Any:
+    """The tensor that hooks read the global step from, or None where there is no global step."""
+    import evenkeel.tf1.overloads  # noqa: F401  # the operator below
+
+    graph = graph or get_default_graph()
+    found = graph.get_collection(READ)
+    if len(found) > 1:
+        raise RuntimeError(
+            f"There are multiple items in collection {READ}. There should be only one."
+        )
+    if found:
+        return found[0]
+    step = get_global_step(graph)
+    if step is None:
+        return None
+    scopes = graph.name_scope(None), graph.name_scope(f"{step.op.name}/")
+    with graph.as_default(), scopes[0], scopes[1]:
+        value = step.initialized_value() if hasattr(step, "initialized_value") else step
+        graph.add_to_collection(READ, value + 0)
+    return graph.get_collection(READ)[0]

@@ -1,0 +1,77 @@
+"""observe: run a model on a few batches and write down what its batch-norm layers did.
+
+The only part of the doctor that touches the model, which is afterwards as it was.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from torch import nn
+
+from evenkeel.doctor.borrowed import borrowed
+from evenkeel.doctor.feeding import are_classes, labels_of, logits_of, size_of
+from evenkeel.doctor.layers import About, layer_of, meant_to_stand_still, was_trained
+from evenkeel.doctor.passes import Passes, Ways
+from evenkeel.doctor.scores import scores_of
+from evenkeel.doctor.trace import Layer, Trace
+from evenkeel.doctor.workers import workers_of
+from evenkeel.errors import BadOption, EmptyBatch
+
+LIMIT = 8  # batches; more tell no more of the layers
+
+
+def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = LIMIT) -> Trace:
+    """The trace of ``model`` on the first ``limit`` batches.
+
+    Training passes in the modes that ``model.train()`` gives (the first with a backward pass), then
+    evaluation passes in those of ``model.eval()``, then one by the batches' statistics.
+    """
+    if not isinstance(model, nn.Module):
+        raise BadOption("this takes a model", got=type(model).__name__, do="give a torch.nn.Module")
+    taken = list(islice(batches, limit))
+    if not taken:
+        raise EmptyBatch(
+            "there was no batch to look at",
+            got="batches that are empty",
+            do="give a loader, or a list of batches, not one that has run through",
+        )
+    still, trained = meant_to_stand_still(model), was_trained(model, ways.steps)
+    with borrowed(model, ways.optimizer, trains=ways.step is not None) as kept:
+        passes = Passes(model, taken, ways, kept)
+        passes.run()
+    about = About(passes.recording, ways.optimizer, model, still, passes.moved)
+    layers = tuple(layer_of(s, passes.watch.seen[s.path], about) for s in passes.watch.layers)
+    return Trace(
+        subject=type(model).__name__,
+        layers=layers,
+        trained=trained,
+        steps=ways.steps,
+        sizes=tuple(size_of(batch) for batch in taken),
+        forwards_per_step=passes.forwards_per_step,
+        alone=passes.alone,
+        bare=_bare(layers, passes.called),
+        scores=scores_of(taken, passes.outputs, passes.by_batch, ways.loss),
+        classes=_classes(taken, passes.outputs),
+        failure=passes.failure,
+        workers=workers_of(layers, sum(map(size_of, taken))),
+        origin=ways.origin,
+    )
+
+
+def _bare(layers: tuple[Layer, ...], called: set[str]) -> tuple[str, ...]:
+    """Layers that evaluation skips although it runs the linear operation before them."""
+    return tuple(
+        layer.path
+        for layer in layers
+        if layer.calls and not layer.evaluations and layer.flow and layer.flow.before_path in called
+    )
+
+
+def _classes(batches: list[Any], outputs: list[Any]) -> int | None:
+    """The number of classes, where the labels number the outputs' columns."""
+    for batch, given in zip(batches, outputs, strict=False):
+        logits = logits_of(given)
+        if logits is not None and are_classes(labels_of(batch), logits):
+            return logits.shape[1]
+    return None

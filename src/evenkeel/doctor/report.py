@@ -1,0 +1,164 @@
+"""What the doctor hands over: findings, and the ways to show them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evenkeel.doctor.finding import Finding, Severity
+from evenkeel.doctor.rules import RULES
+from evenkeel.doctor.sarif import sarif
+from evenkeel.doctor.trace import Trace
+from evenkeel.errors import UnknownName
+
+EXIT = {0: 0, Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 3}
+_WIDTH = 120
+_TOGETHER = 3  # findings of one rule that are shown line by line
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings of one diagnosis, worst first, and the trace that they are of."""
+
+    trace: Trace
+    findings: tuple[Finding, ...]
+
+    @property
+    def worst(self) -> Severity | None:
+        """The worst severity; None without a finding."""
+        return max((found.severity for found in self.findings), default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 (at most notes), 1 (warnings), 3 (errors)."""
+        return EXIT[self.worst or 0]
+
+    @property
+    def verdict(self) -> str:
+        """The counts in one line.
+
+        >>> Report(Trace(subject="Net"), ()).verdict
+        'Net: healthy: no errors, no warnings, no notes in 0 layers'
+        """
+        counts = {s: sum(f.severity is s for f in self.findings) for s in reversed(Severity)}
+        words = ", ".join(_counted(n, s.label) for s, n in counts.items())
+        state = "healthy: " if self.exit_code == 0 else ""
+        return f"{self.trace.subject}: {state}{words} in {_places(self.trace)}"
+
+    def text(self, *, width: int | None = None, every: bool = False) -> str:
+        """The table for a terminal, worst first; ``every`` writes a line for each place."""
+        table = Table(
+            "", "code", "place", "what was measured", "what to do", box=None, padding=(0, 2, 0, 0)
+        )
+        table.columns[2].max_width = max(16, (width or _WIDTH) // 4)
+        for column in table.columns[2:]:
+            column.overflow = "fold"
+        for found, more in self.together(every):
+            place = found.place or "the model"
+            also = f" and {more} more" if more else ""
+            cells = (found.severity.label, found.code, place + also, found.says, found.do)
+            table.add_row(*map(escape, cells))
+        file = StringIO()
+        console = Console(file=file, width=width or _WIDTH, color_system=None, legacy_windows=False)
+        if self.findings:
+            console.print(table)
+        console.print(escape(self.verdict), highlight=False, soft_wrap=True)
+        lines = [line.rstrip() for line in file.getvalue().splitlines()]
+        return "\n".join(lines) + "\n"
+
+    def together(self, every: bool = False) -> Iterator[tuple[Finding, int]]:
+        """Findings to show, with how many more of the same kind each stands for."""
+        groups: dict[tuple[Severity, str], list[Finding]] = {}
+        for found in self.findings:
+            groups.setdefault((found.severity, found.code), []).append(found)
+        for group in groups.values():
+            if every or len(group) <= _TOGETHER:
+                yield from ((found, 0) for found in group)
+            else:
+                yield max(group, key=lambda found: abs(found.number)), len(group) - 1
+
+    def json(self) -> str:
+        """Findings and trace as JSON."""
+        plain: dict[str, Any] = {
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "findings": [found.plain() for found in self.findings],
+            "trace": json.loads(self.trace.to_json()),
+        }
+        return json.dumps(plain, indent=1)
+
+    def sarif(self) -> str:
+        """Findings in SARIF 2.1.0, for editors and code hosts."""
+        return sarif(self.findings)
+
+    def html(self) -> str:
+        """A page with plots for each layer, whole in itself.
+
+        Raises:  ModuleNotFoundError without matplotlib and jinja2, the extra ``train``
+        """
+        from evenkeel.doctor.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{self.text().replace('&', '&amp;').replace('<', '&lt;')}</pre>"
+
+
+def judge(trace: Trace, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> Report:
+    """Every rule on a trace.
+
+    ``select`` and ``ignore`` take codes or their beginnings ("EK1", "EK301"), ``ignore`` also
+    "EK301:stem.*" for some layers.
+
+    Raises:  UnknownName for a code that no rule begins with
+    """
+    chosen, left = tuple(select), tuple(ignore)
+    for word in (*chosen, *left):
+        _check(word.partition(":")[0])
+    found = [
+        finding
+        for rule in RULES.values()
+        if not chosen or any(rule.code.startswith(word) for word in chosen)
+        for finding in rule.findings(trace)
+        if not any(_covers(word, finding) for word in left) and not _ignored(trace, finding)
+    ]
+    order = {id(f): i for i, f in enumerate(found)}
+    return Report(trace, tuple(sorted(found, key=lambda f: (-f.severity, f.code, order[id(f)]))))
+
+
+def _check(word: str) -> None:
+    if not word or not any(code.startswith(word) for code in RULES):
+        raise UnknownName(
+            "no rule's code begins so", got=repr(word), do=f"codes: {', '.join(RULES)}"
+        )
+
+
+def _covers(word: str, found: Finding) -> bool:
+    code, colon, place = word.partition(":")
+    return found.code.startswith(code) and (not colon or fnmatchcase(found.place, place))
+
+
+def _ignored(trace: Trace, found: Finding) -> bool:
+    """Whether a comment beside the layer's construction says so."""
+    return any(
+        found.code.startswith(code)
+        for layer in trace.layers
+        if layer.path == found.place
+        for code in layer.ignored
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _places(trace: Trace) -> str:
+    if trace.program is not None:
+        return _counted(len(trace.program.norms), "normalization")
+    return f"{len(trace.layers)} layer{'' if len(trace.layers) == 1 else 's'}"

@@ -1,0 +1,46 @@
+"""Threads: the count is borrowed; ``evenkeel run`` says how they wait, and never over the user."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from evenkeel.threads import borrowed_threads, spin_less
+
+RUN = ["/bin/evenkeel", "run", "train.py"]
+
+
+def test_the_count_is_put_back_after_an_error() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError), borrowed_threads(1):
+        assert torch.get_num_threads() == 1
+        raise RuntimeError
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "given", "told"),
+    [
+        (RUN, {}, "1000"),
+        (RUN, {"GOMP_SPINCOUNT": "5"}, "5"),
+        (RUN, {"OMP_WAIT_POLICY": "active"}, None),
+        (["/bin/evenkeel", "info"], {}, None),
+        (["/bin/pytest", "run"], {}, None),
+        ([str(Path("train.py"))], {}, None),
+    ],
+)
+def test_who_is_told_to_spin_less(
+    argv: list[str], given: dict[str, str], told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.delitem(sys.modules, "torch")
+    spin_less(argv)
+    assert os.environ.get("GOMP_SPINCOUNT") == told
+
+
+def test_it_is_too_late_once_torch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    spin_less(RUN)
+    assert not os.environ
