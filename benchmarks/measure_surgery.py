@@ -6,6 +6,7 @@ Networks and traps are those of the tests, at full size.
 
 import copy
 import json
+import os
 import statistics
 import sys
 import time
@@ -27,7 +28,7 @@ from evenkeel.surgery.recalibrate import given
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "surgery.json"
 sys.path.insert(0, str(HERE.parent / "tests"))
-THREADS = 2
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 UNSHOWN = {"why not", "frozen", "kept", "input", "unfolded", "converted, folded", "seconds"}
 
 

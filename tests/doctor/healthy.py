@@ -48,7 +48,7 @@ def digits(batches: int = 8, start: int = 0) -> list[Batch]:
 def resnet() -> nn.Module:
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    config = ResNetConfig(
+    config = ResNetConfig(  # type: ignore[call-arg]  # transformers' base takes it
         embedding_size=16,
         hidden_sizes=[16, 32],
         depths=[1, 1],
@@ -61,7 +61,7 @@ def resnet() -> nn.Module:
 def regnet() -> nn.Module:
     from transformers import RegNetConfig, RegNetForImageClassification
 
-    config = RegNetConfig(
+    config = RegNetConfig(  # type: ignore[call-arg]  # transformers' base takes it
         embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], groups_width=8, num_labels=CLASSES
     )
     return Classifier(RegNetForImageClassification(config))
@@ -70,7 +70,7 @@ def regnet() -> nn.Module:
 def mobilenet() -> nn.Module:
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
-    config = MobileNetV2Config(
+    config = MobileNetV2Config(  # type: ignore[call-arg]  # transformers' base takes it
         depth_multiplier=0.25, num_labels=CLASSES, classifier_dropout_prob=0.1
     )
     return _with_momentum(Classifier(MobileNetV2ForImageClassification(config)))
@@ -79,7 +79,7 @@ def mobilenet() -> nn.Module:
 def efficientnet() -> nn.Module:
     from transformers import EfficientNetConfig, EfficientNetForImageClassification
 
-    config = EfficientNetConfig(
+    config = EfficientNetConfig(  # type: ignore[call-arg]  # transformers' base takes it
         width_coefficient=0.25, depth_coefficient=0.1, hidden_dim=320, num_labels=CLASSES
     )
     model = _with_momentum(Classifier(EfficientNetForImageClassification(config)))

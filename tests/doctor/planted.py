@@ -226,7 +226,7 @@ def batch_statistics(model: nn.Module, network: str) -> Planted:
 
 class AlwaysTraining(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> "AlwaysTraining":
-        return super().train(True)  # type: ignore[return-value]
+        return super().train(True)
 
 
 @plant("EK201", IMAGES)
@@ -238,7 +238,7 @@ def stuck_in_training(model: nn.Module, network: str) -> Planted:
 
 class NeverTraining(nn.BatchNorm2d):
     def train(self, mode: bool = True) -> "NeverTraining":
-        return super().train(False)  # type: ignore[return-value]
+        return super().train(False)
 
 
 @plant("EK202", IMAGES)
@@ -368,7 +368,7 @@ class WithSpare(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner, self.spare = inner, nn.BatchNorm2d(8)
-        self.spare.running_mean += 0.1  # type: ignore[operator]  # a buffer
+        torch.as_tensor(self.spare.running_mean).add_(0.1)
 
     def forward(self, x: Tensor) -> Any:
         return self.inner(x)
@@ -411,7 +411,7 @@ def lost_activation(model: nn.Module, network: str) -> Planted:
     batches = batches_for(network)
     model = ek.convert(ek.convert(model, to="torch"), batches[0][0])
     site = next(s for s in sites(model) if s.module.spec.activation == "relu")  # type: ignore[union-attr]  # ours
-    site.module.spec = replace(site.module.spec, activation=None)  # type: ignore[type-var, assignment]  # ours
+    site.module.spec = replace(site.module.spec, activation=None)  # type: ignore[type-var]  # ours
     return Planted(settled(model, batches), (site.path,), batches)
 
 
@@ -450,7 +450,7 @@ def accumulation(model: nn.Module, network: str) -> Planted:
     turn = iter(range(1000))
 
     def step(network: nn.Module, batch: Batch) -> None:
-        nn.functional.cross_entropy(network(batch[0]), batch[1]).backward()
+        nn.functional.cross_entropy(network(batch[0]), batch[1]).backward()  # type: ignore[no-untyped-call]
         if next(turn) % 4 == 3:
             optimizer.step()
             optimizer.zero_grad()

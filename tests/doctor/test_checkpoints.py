@@ -17,7 +17,7 @@ from evenkeel.errors import BadData, BadOption
 def model() -> nn.Sequential:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
-    net[1].weight.data.uniform_(0.5, 2)
+    net.get_parameter("1.weight").data.uniform_(0.5, 2)
     for _ in range(50):
         net(torch.randn(8, 3, 6, 6))
     return net
@@ -35,10 +35,10 @@ def test_a_healthy_one(tmp_path: Path) -> None:
 
 def test_initial_values_and_what_is_not_finite(tmp_path: Path) -> None:
     net = model()
-    net[1].reset_running_stats()
+    net.get_submodule("1").reset_running_stats()  # type: ignore[operator]  # a batch norm
     save_file(net.state_dict(), tmp_path / "a.safetensors")
     assert codes(tmp_path / "a.safetensors") == {"EK101": "1"}
-    net[1].running_var[2] = float("inf")
+    net.get_buffer("1.running_var")[2] = float("inf")
     torch.save({"state_dict": net.state_dict()}, tmp_path / "b.pth")
     assert codes(tmp_path / "b.pth") == {"EK103": "1"}
 

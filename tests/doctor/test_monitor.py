@@ -64,12 +64,12 @@ def test_it_writes_scalars_of_sampled_steps() -> None:
 
 def test_a_poisoned_run_is_stopped_when_asked() -> None:
     model = network()
-    model[1].running_mean[0] = float("nan")
+    model.get_buffer("1.running_mean")[0] = float("nan")
     with pytest.warns(Unhealthy, match="EK103"), Monitor(model, every=5) as monitor:
         train(model, 30)
     assert monitor.poisoned
     model = network()
-    model[1].running_mean[0] = float("nan")
+    model.get_buffer("1.running_mean")[0] = float("nan")
     with (
         pytest.raises(Poisoned, match="poisoned"),
         pytest.warns(Unhealthy),
@@ -132,7 +132,7 @@ def test_in_transformers() -> None:
     from transformers import TrainerControl, TrainerState
 
     model = network()
-    model[1].running_var[0] = float("inf")
+    model.get_buffer("1.running_var")[0] = float("inf")
     monitor = Monitor(every=2, stop=True)
     callback, state, control = monitor.transformers(), TrainerState(), TrainerControl()
     callback.on_train_begin(None, state, control, model=model)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from evenkeel.doctor import diagnose
 
@@ -25,7 +26,7 @@ def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     model = Net(skips=rank == 1)
-    model.one.running_mean += rank
+    torch.as_tensor(model.one.running_mean).add_(rank)
     data = [torch.randn(16, 4, generator=torch.Generator().manual_seed(rank)) for _ in range(4)]
     found = diagnose(model, data, select=["EK5"]).findings
     told = "\n".join(f"{f.code} {f.place} {f.number:.2f}" for f in found)
@@ -35,7 +36,7 @@ def work(rank: int, folder: str) -> None:
 
 def test_two_workers() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(work, (folder,), nprocs=2)  # type: ignore[no-untyped-call]
+        spawn(work, (folder,), nprocs=2)  # type: ignore[no-untyped-call]
         told = [Path(folder, f"found{rank}").read_text().splitlines() for rank in range(2)]
     common = ["EK503 two 4.00", "EK501 one 16.00"]
     assert told[0] == [*common, "EK501 two 16.00", "EK502 one 1.00"]

@@ -288,6 +288,14 @@ def test_a_fed_rate_is_asked_for_and_becomes_dropout() -> None:
     assert [m.p for m in layers] == [0.25]
 
 
+def test_labels_are_no_mode() -> None:
+    """A graph that always infers has nothing to prove in training, whatever else it takes."""
+    with Graph().as_default() as graph:
+        tf.placeholder(tf.float32, [None, 4], name="labels")
+        y = NETWORKS["norm_of_constant_mode"]()
+    assert len(port(Source(graph, random_values(graph)), y.name).differences) == 1
+
+
 def test_training_can_be_left_out_of_the_proof() -> None:
     source, output = source_of(NETWORKS["norm_fused"])
     assert len(port(source, output).differences) == 3

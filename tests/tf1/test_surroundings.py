@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import evenkeel.tf1 as tf
@@ -255,3 +256,50 @@ def test_a_coordinator_raises_what_stopped_a_thread() -> None:
 def test_sparse_features_are_refused() -> None:
     with tf.Graph().as_default(), pytest.raises(NotImplementedError, match="sparse"):
         tf.parse_single_example(b"", {"a": tf.VarLenFeature(tf.int64)})
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "app",
+        "data",
+        "estimator",
+        "flags",
+        "gfile",
+        "io",
+        "logging",
+        "python_io",
+        "summary",
+        "train",
+    ],
+)
+def test_every_name_of_a_namespace_is_there(space: str) -> None:
+    module = getattr(tf, space)
+    assert [n for n in module.__all__ if getattr(module, n, None) is None] == []
+    with pytest.raises(AttributeError, match=f"tf.{space}.zork is not in this dialect"):
+        module.zork  # noqa: B018  # asking is the test
+
+
+def test_images_are_written_and_read(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    pixels = (np.arange(5 * 4 * 3) * 4 % 251).astype(np.uint8).reshape(5, 4, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        png = tf.image.encode_png(pixels)
+        np.testing.assert_array_equal(session.run(tf.image.decode_png(png)), pixels)
+        assert tf.image.decode_png(png, channels=1).shape.as_list() == [None, None, 1]
+        assert session.run(tf.image.decode_png(png, channels=4)).shape == (5, 4, 4)
+        jpeg = tf.image.encode_jpeg(np.full((8, 8, 3), 200, np.uint8), quality=100)
+        found = session.run(tf.image.decode_jpeg(jpeg)).astype(int)
+        assert np.abs(found - 200).max() <= 2
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid image data"):
+            session.run(tf.image.decode_png(b"nothing"))
+
+
+def test_a_resized_image_keeps_its_proportions() -> None:
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = np.arange(70, dtype=np.float32).reshape(7, 10, 1)
+        for size, expected in (([14, 14], (10, 14)), ([5, 4], (3, 4)), ([3, 20], (3, 4))):
+            made = tf.image.resize_images(image, size, preserve_aspect_ratio=True)
+            assert session.run(made).shape == (*expected, 1)
+            same = tf.image.resize_images(image, expected)
+            np.testing.assert_array_equal(session.run(made), session.run(same))

@@ -42,7 +42,7 @@ def transformers_callback(monitor: "Monitor") -> Any:
     """
     from transformers import TrainerCallback
 
-    class MonitorCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
+    class MonitorCallback(TrainerCallback):
         """The monitor's life within a training."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:

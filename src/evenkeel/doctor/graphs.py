@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evenkeel.doctor.trace import Bare, Norm, Program, Saved, Update
 from evenkeel.tf1.graph import Graph
@@ -237,7 +237,8 @@ def _variable(linear: Operation) -> Operation | None:
 
 def _linear_before(norm: Operation) -> Iterator[Operation]:
     """The linear operations whose values a normalization gets, through what is not linear."""
-    waiting, seen = [norm.inputs[0].op], set()
+    waiting = [norm.inputs[0].op]
+    seen: set[Operation] = set()
     while waiting and len(seen) < 64:
         op = waiting.pop()
         if op in seen or op.type in _VARIABLES:
@@ -261,5 +262,6 @@ def _initializes(op: Operation) -> bool:
     return op.type == "Assign" and op.name == f"{_target(op)}/Assign"
 
 
-def _flat(value: object) -> list[object]:
-    return list(getattr(value, "flat", None) or value or [])  # type: ignore[call-overload]  # an array, or text
+def _flat(value: Any) -> list[Any]:
+    """What an array or a list holds."""
+    return list(value.flat) if hasattr(value, "flat") else list(value or [])

@@ -3,6 +3,7 @@
 import inspect
 import re
 from functools import cache
+from typing import Any
 
 from torch import nn
 
@@ -22,13 +23,14 @@ def codes_in(line: str) -> tuple[str, ...]:
 def ignored_at(model: nn.Module, path: str) -> tuple[str, ...]:
     """The codes to ignore for the layer at ``path``: on the line of its parent's class that sets it."""
     parent, _, name = path.rpartition(".")
-    lines = _marked(type(model.get_submodule(parent))) if path else ()
+    kind: Any = type(model.get_submodule(parent))
+    lines = _marked(kind) if path else ()
     target = re.compile(rf"\bself\.{re.escape(name)}\b|[\"']{re.escape(name)}[\"']")
     return tuple(code for line in lines if target.search(line) for code in codes_in(line))
 
 
 @cache
-def _marked(kind: type[nn.Module]) -> tuple[str, ...]:
+def _marked(kind: Any) -> tuple[str, ...]:
     try:
         source = inspect.getsource(kind)
     except (OSError, TypeError):

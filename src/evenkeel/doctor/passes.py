@@ -16,6 +16,7 @@ from evenkeel.doctor.watching import BY_BATCH, EVALUATION, TRAINING, Watch
 from evenkeel.surgery.sites import sites
 
 Step = Callable[[nn.Module, Any], object]
+SCORED = 2  # batches that run once more, by their own statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Passes:
             loss = loss_of(given, labels_of(batch), self._ways.loss) if backward else None
             loss = some_loss(given) if backward and loss is None else loss
         if loss is not None and loss.requires_grad:
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             for parameter in self._model.parameters():
                 parameter.grad = None
 
@@ -160,7 +161,7 @@ class Passes:
         self.watch.mode = BY_BATCH
         labelled = any(labels_of(batch) is not None for batch in self._batches)
         with torch.no_grad():
-            for batch in self._batches if labelled else self._batches[:1]:
+            for batch in self._batches[: SCORED if labelled else 1]:
                 self.by_batch.append(self._ways.forward(self._model, batch))
         self._kept.put_back()
 

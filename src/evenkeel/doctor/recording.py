@@ -119,7 +119,8 @@ class Recording(TorchFunctionMode):
         if self._ended:
             return
         self._ended = True
-        found = {self._made.get(value) for value in tensors_of(outputs)}
+        values = tensors_of(outputs)
+        found = {self._made[v] if v in self._made else None for v in values}  # noqa: SIM401  # untyped
         self.blind = None in found
         self.outputs = {index for index in found if index is not None}
         for index, node in enumerate(self.nodes):

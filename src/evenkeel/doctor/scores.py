@@ -10,8 +10,10 @@ def scores_of(
     batches: list[Any], outputs: list[Any], by_batch: list[Any], loss: Loss | None
 ) -> Scores | None:
     """The scores on batches with labels; None without any."""
-    if len(by_batch) != len(batches) or len(outputs) != len(batches):
+    scored = len(by_batch)
+    if not scored or len(outputs) < scored:
         return None
+    batches, outputs = batches[:scored], outputs[:scored]
     running, batched = (_score(batches, given, loss) for given in (outputs, by_batch))
     if running is None or batched is None:
         return None

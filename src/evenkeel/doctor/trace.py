@@ -268,4 +268,4 @@ def _value(hint: Any, value: Any) -> Any:
         return tuple(_value(parts[0], part) for part in value)
     if origin is dict:
         return {key: _value(parts[1], part) for key, part in value.items()}
-    return _built(hint, value) if is_dataclass(hint) else value
+    return _built(hint, value) if isinstance(hint, type) and is_dataclass(hint) else value

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from evenkeel.nn.spec import Spec
 from evenkeel.surgery.sites import Site
 
 _SAMPLE = 512  # values of a layer's output whose percentiles are taken
-_LEVELS = torch.tensor([0.15, 0.5, 0.85])
+_LEVELS = (0.15, 0.5, 0.85)
 TRAINING, EVALUATION, BY_BATCH = "training", "evaluation", "batch statistics"
 
 
@@ -91,7 +92,8 @@ class Watch:
                 high = values.amax([a for a in range(y.ndim) if a not in kept]).flatten()
                 seen.highest = high if seen.highest is None else torch.maximum(seen.highest, high)
                 sample = values.flatten()[:: max(1, values.numel() // _SAMPLE)].float()
-                levels = torch.quantile(sample, _LEVELS.to(sample.device)).tolist()
+                places = [int(level * (len(sample) - 1)) for level in _LEVELS]
+                levels = sample.sort().values[places].tolist()
                 seen.calls[-1] = _with(seen.calls[-1], tuple(levels))
 
         return hook
@@ -128,7 +130,7 @@ def _by_batch(layer: nn.Module) -> bool:
 
 def _count(layer: nn.Module, x: Tensor) -> int:
     kept = spec_of(layer).axes(x.ndim)
-    return int(torch.tensor([n for a, n in enumerate(x.shape) if a not in kept]).prod())
+    return prod(n for a, n in enumerate(x.shape) if a not in kept)
 
 
 def _called(layer: nn.Module, x: Tensor, spread: Tensor | None, batch: int) -> Call:

@@ -36,4 +36,5 @@ def _apart(mean: Any, first: Any, scale: list[float]) -> float:
     """The largest distance between two workers' running means, in standard deviations."""
     if not mean or not first or not scale:
         return 0.0
-    return max(abs(a - b) / s for a, b, s in zip(mean, first, scale, strict=True))
+    apart = (abs(a - b) / s for a, b, s in zip(mean, first, scale, strict=True))
+    return float(max(apart))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evenkeel.tf1 import flags as flags
+from evenkeel.tf1.catalogue import missing
 
 __all__ = ["flags", "run"]
 
@@ -28,3 +29,9 @@ def run(main: Callable[[list[str]], Any] | None = None, argv: list[str] | None =
         sys.exit(1)
     function = main or sys.modules["__main__"].main
     sys.exit(function(rest))
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise missing(f"tf.app.{name}", __all__)

@@ -185,14 +185,14 @@ class FlagValues:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._names():
-            raise AttributeError(name)
+            raise AttributeError(f"Unknown command line flag {name!r}")
         if not self._parsed:
             self(sys.argv)
         return self._find(name).value
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._names():
-            raise AttributeError(name)
+            raise AttributeError(f"Unknown command line flag {name!r}")
         self._find(name).value = value
 
     def __delattr__(self, name: str) -> None:

@@ -57,7 +57,7 @@ class GFile:
 
     def __init__(self, name: Any, mode: str = "r") -> None:
         self._name, self._mode = _text(name), mode
-        if mode.rstrip("+b") not in ("r", "w", "a") and mode not in ("rb+", "wb+", "ab+"):
+        if mode.rstrip("+b") not in ("r", "w", "a"):
             raise ValueError(f"mode is not r or w or a: {mode!r}")
         self._file: Any = None
 

@@ -11,7 +11,7 @@ _HOME = {
     "decode_csv": _PARSING, "decode_raw": _PARSING, "matching_files": _PARSING,
     "parse_example": _PARSING, "parse_single_example": _PARSING, "read_file": _PARSING,
     "write_file": _PARSING, "TFRecordCompressionType": _RECORDS, "TFRecordOptions": _RECORDS,
-    "TFRecordWriter": _RECORDS, "tf_record_iterator": _RECORDS, "decode_image": _IMAGE,
+    "TFRecordWriter": _RECORDS, "tf_record_iterator": _RECORDS,
     "decode_jpeg": _IMAGE, "decode_png": _IMAGE, "encode_jpeg": _IMAGE, "encode_png": _IMAGE,
     "write_graph": "train",
 }  # fmt: skip

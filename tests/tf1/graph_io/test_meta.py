@@ -67,11 +67,22 @@ def test_gradients_pass_an_imported_branch() -> None:
         inner = lambda: tf.cond(x > 1.0, lambda: x * x, lambda: 3.0 * x)  # noqa: E731
         tf.identity(tf.cond(p, inner, lambda: -x), name="out")
 
-    with tf.Graph().as_default():
+    def branches(graph: Any) -> dict[str, list[str]]:
+        found = {}
+        for op in graph.get_operations():
+            context, names = op._get_control_flow_context(), []
+            while context is not None:
+                names.append(f"{context.name} {context.branch}")
+                context = context.outer_context
+            found[op.name] = names
+        return found
+
+    with tf.Graph().as_default() as source:
         build()
         message = tf.train.export_meta_graph()
     with tf.Graph().as_default() as graph:
         assert tf.train.import_meta_graph(message) is None
+        assert branches(graph) == branches(source)
         x, out = graph.get_tensor_by_name("x:0"), graph.get_tensor_by_name("out:0")
         (slope,) = tf.gradients(out, x)
         with tf.Session() as session:

@@ -16,6 +16,7 @@ import evenkeel.tf1 as tf
 from evenkeel.checkpoint import Bundle, V1Checkpoint, open_checkpoint, write_bundle
 from evenkeel.tf1.build import apply
 from evenkeel.tf1.train import saver
+from evenkeel.tf1.train.saveables import SaveableObject, SaveSpec
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "checkpoint"
 
@@ -210,9 +211,9 @@ def test_a_damaged_checkpoint_is_data_loss(session: Any, tmp_path: Path) -> None
 
 
 def test_programs_may_save_in_their_own_way(tmp_path: Path) -> None:
-    class Twice(saver.BaseSaverBuilder.SaveableObject):
+    class Twice(SaveableObject):
         def __init__(self, variable: Any, name: str) -> None:
-            spec = saver.BaseSaverBuilder.SaveSpec(variable * 2.0, "", name)
+            spec = SaveSpec(variable * 2.0, "", name)
             super().__init__(variable, [spec], name)
 
         def restore(self, restored_tensors: Any, restored_shapes: Any) -> Any:

@@ -53,7 +53,7 @@ def repair(model: nn.Module, found: Finding, batches: Iterable[Any] | None) -> N
 
 def _give_statistics(layer: nn.Module) -> None:
     size = int(layer.num_features)  # type: ignore[arg-type]  # torch's classes declare it
-    layer.track_running_stats = True
+    vars(layer)["track_running_stats"] = True
     device = next((p.device for p in layer.parameters()), None)
     layer.register_buffer("running_mean", torch.zeros(size, device=device))
     layer.register_buffer("running_var", torch.ones(size, device=device))

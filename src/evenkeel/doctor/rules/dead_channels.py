@@ -46,7 +46,7 @@ def check(trace: Trace) -> Iterator[Finding]:
 
 def _flat(one: Layer) -> NDArray[np.bool_]:
     weight = np.abs(np.array(one.weight or (1.0,) * one.channels))
-    return weight < FLAT * weight.max(initial=0.0)
+    return np.array(weight < FLAT * weight.max(initial=0.0), bool)
 
 
 def _silent(one: Layer) -> NDArray[np.bool_]:

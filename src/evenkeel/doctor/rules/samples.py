@@ -75,4 +75,4 @@ def program(**facts: Any) -> Trace:
     )
     updates = (Update("bn/AssignMovingAvg", "train.py:3", 1),)
     usual = {"path": "train.py", "trained": 1, "updates": updates, "norms": (norm,)}
-    return Trace(kind="program", subject="train.py", program=Program(**{**usual, **facts}))  # type: ignore[arg-type]  # each as its field
+    return Trace(kind="program", subject="train.py", program=Program(**{**usual, **facts}))

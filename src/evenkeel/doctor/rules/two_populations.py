@@ -49,17 +49,24 @@ def _gap(one: Layer) -> float:
         return 0.0
     _, var = pooled(one)
     means = np.sort(np.array([call.mean for call in one.calls]) / np.sqrt(var + one.eps), axis=0)
-    gaps = np.array([_split(means[:, c]) for c in range(means.shape[1])])
+    gaps = _splits(means)
     found = gaps[gaps > 0]
     return float(np.median(found)) if len(found) >= MOST * len(gaps) else 0.0
 
 
-def _split(values: NDArray[np.float64]) -> float:
-    cut = int(np.argmax(np.diff(values)[1:-1])) + 2
-    low, high = values[:cut], values[cut:]
-    gap = float(high.mean() - low.mean())
-    own = float(np.sqrt((low.var() * len(low) + high.var() * len(high)) / len(values)))
-    return gap if gap > max(FAR, TIGHT * own) else 0.0
+def _splits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each column of sorted values the gap between two tight groups far apart; 0 for none."""
+    count = len(values)
+    low = np.argmax(np.diff(values, axis=0)[1:-1], axis=0) + 2  # values in the lower group
+    sums, squares = np.cumsum(values, axis=0), np.cumsum(values**2, axis=0)
+    column = np.arange(values.shape[1])
+    below, below_squares = sums[low - 1, column], squares[low - 1, column]
+    above = sums[-1] - below
+    gap = above / (count - low) - below / low
+    within = below_squares - below**2 / low
+    within += squares[-1] - below_squares - above**2 / (count - low)
+    own = np.sqrt(np.maximum(within, 0) / count)
+    return np.where(gap > np.maximum(FAR, TIGHT * own), gap, 0.0)
 
 
 RULE = add(

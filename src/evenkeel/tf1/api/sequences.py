@@ -3,10 +3,10 @@
 from typing import Any
 
 from evenkeel.tf1.api.arrays import expand_dims
-from evenkeel.tf1.api.constants import range as counting
 from evenkeel.tf1.api.math import cast
 from evenkeel.tf1.api.reductions import reduce_max
-from evenkeel.tf1.build import apply, convert, name_scope
+from evenkeel.tf1.build import apply, constant, convert, name_scope
+from evenkeel.tf1.dtypes import as_dtype
 
 __all__ = ["reverse_sequence", "sequence_mask"]
 
@@ -28,8 +28,12 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: A
     """
     with name_scope(name, "SequenceMask", [lengths, maxlen]):
         each = convert(lengths)
-        most = reduce_max(each) if maxlen is None else convert(maxlen)
-        row = counting(convert(0, dtype=most.dtype), most, convert(1, dtype=most.dtype))
-        column = cast(expand_dims(each, -1), most.dtype)
+        if maxlen is None:
+            longest = reduce_max(each)
+            most = apply("Maximum", constant(0, longest.dtype), longest)
+        else:
+            most = convert(maxlen)
+        row = apply("Range", constant(0, most.dtype), most, constant(1, most.dtype), name="Range")
+        column = apply("Cast", expand_dims(each, -1), DstT=most.dtype)
         found = apply("Less", row, column)
-        return found if dtype == "bool" else cast(found, dtype)
+        return found if as_dtype(dtype) == as_dtype("bool") else cast(found, dtype)

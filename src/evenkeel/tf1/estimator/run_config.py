@@ -21,8 +21,10 @@ _REPLACEABLE = (
 class RunConfig:
     """Folder, seed, and how often to save, to summarize and to log.
 
-    ``session_config``, ``device_fn`` and ``protocol`` place work on devices and servers: kept, without
-    meaning here. Raises ValueError for distribution strategies and for a cluster in TF_CONFIG.
+    ``session_config``, ``device_fn``, ``protocol``, ``experimental_max_worker_delay_secs`` and
+    ``session_creation_timeout_secs`` concern devices and servers: kept, without meaning here.
+
+    Raises:  ValueError for distribution strategies and for a cluster in TF_CONFIG
     """
 
     master = evaluation_master = ""

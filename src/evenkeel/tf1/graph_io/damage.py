@@ -18,7 +18,7 @@ def place_of(data: bytes, descriptor: Any) -> str:
     >>> from evenkeel.tf1.proto import GraphDef, NodeDef
     >>> whole = GraphDef(node=[NodeDef(name="first"), NodeDef(name="second")]).SerializeToString()
     >>> place_of(whole[:-2], GraphDef.DESCRIPTOR)
-    'GraphDef.node[1] at byte 9: 8 bytes wanted, 6 left'
+    'GraphDef.node[1] at byte 11: 8 bytes wanted, 6 left'
     """
     try:
         _walk(data, 0, len(data), descriptor, descriptor.name, 0)

@@ -1,6 +1,7 @@
 """A lowered program: one function of the fed values, and the node behind every line of it."""
 
 from collections.abc import Callable
+from threading import RLock
 from types import TracebackType
 from typing import Any
 
@@ -48,21 +49,25 @@ class Program:
             torch._C._set_grad_enabled(was)
 
 
+_lowering = RLock()  # threads of queues share a session: one of them lowers at a time
+
+
 def lower(graph: Graph, fetched: list[Any], fed: list[Tensor], state: State) -> Program:
     """The program that computes ``fetched`` from ``fed``."""
     executed = frozenset(step.op for step in Plan(fetched, set(fed)).collect())
     deciders = deciding(executed, fed)
 
     def lowered(known: tuple[bool, ...]) -> tuple[Callable[..., Any], bool]:
-        plan = Plan(fetched, set(fed), dict(zip(deciders, known, strict=True)))
-        plan.collect()
-        leaves = rewrite(plan, graph.gradient_records)
-        gather(plan, None)
-        emitter = Emitter(plan, state, leaves)
-        for tensor in fed:
-            emitter.placeholder(tensor)
-        emitter.steps(plan.steps)
-        return emitter.finish(fetched), bool(leaves)
+        with _lowering:
+            plan = Plan(fetched, set(fed), dict(zip(deciders, known, strict=True)))
+            plan.collect()
+            leaves = rewrite(plan, graph.gradient_records)
+            gather(plan, None)
+            emitter = Emitter(plan, state, leaves)
+            for tensor in fed:
+                emitter.placeholder(tensor)
+            emitter.steps(plan.steps)
+            return emitter.finish(fetched), bool(leaves)
 
     return Program(lowered, [fed.index(t) for t in deciders], executed)
 

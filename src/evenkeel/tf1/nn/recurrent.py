@@ -22,7 +22,7 @@ from evenkeel.tf1.api.reductions import reduce_max, reduce_min
 from evenkeel.tf1.api.sequences import reverse_sequence
 from evenkeel.tf1.api.variable_scopes import variable_scope
 from evenkeel.tf1.build import apply, convert
-from evenkeel.tf1.nn.rnn_cell.base import RNNCell, zeros_of
+from evenkeel.tf1.nn.rnn_cell.base import zeros_of
 from evenkeel.tf1.nodes import Tensor
 
 __all__ = [
@@ -36,9 +36,7 @@ class _Lengths:
     def __init__(self, lengths: Any, zero: Any) -> None:
         self.each = cast(convert(lengths, name="sequence_length"), "int32")
         if self.each.shape.ndims not in (None, 1):
-            raise ValueError(
-                f"sequence_length must be a vector of length batch_size, but saw: {self.each.shape}"
-            )
+            raise ValueError("sequence_length must be a vector of length batch_size")
         self.least, self.most = reduce_min(self.each), reduce_max(self.each)
         self.zero = zero
 
@@ -93,8 +91,17 @@ def static_rnn(
 
 
 def _check(cell: Any, inputs: Any) -> None:
-    if not isinstance(cell, RNNCell) and not (hasattr(cell, "state_size") and callable(cell)):
-        raise TypeError(f"The argument 'cell' ({cell}) is not an RNNCell.")
+    lacking = [
+        f"'{name}' property is missing"
+        for name in ("output_size", "state_size")
+        if not hasattr(type(cell), name) and not hasattr(cell, name)
+    ]
+    if not hasattr(cell, "zero_state") and not hasattr(cell, "get_initial_state"):
+        lacking.append("either 'zero_state' or 'get_initial_state' method is required")
+    if not callable(cell):
+        lacking.append("is not callable")
+    if lacking:
+        raise TypeError(f"The argument 'cell' ({cell}) is not an RNNCell: {', '.join(lacking)}.")
     if not nest.is_nested(inputs):
         raise TypeError("inputs must be a sequence")
     if not inputs:

@@ -32,6 +32,9 @@ def _decoded(contents: Any, channels: int, op: Any) -> Any:
         image.load()
     except OSError as error:
         raise errors.InvalidArgumentError(None, op, f"Invalid image data: {error}") from None
+    if getattr(image, "n_frames", 1) > 1:
+        words = f"Got {image.n_frames} frames, but animations cannot be decoded by this op."
+        raise errors.InvalidArgumentError(None, op, words)
     return image.convert(_MODES[channels]) if channels else image
 
 

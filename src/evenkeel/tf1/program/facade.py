@@ -11,10 +11,10 @@ from evenkeel.tf1.program.names import (
     CONTRIB,
     CORE,
     MODULES,
-    NAMESPACES,
     PACKAGES,
     PYTHON,
     beside,
+    elsewhere,
     is_real,
     modules,
     sources,
@@ -86,7 +86,7 @@ class Facade(ModuleType):
             return self._module(full)
         if other := beside(self.__name__, name):
             return self._module(other)
-        return self._look_up(name, NAMESPACES) if _is_inner(self.__name__) else _ABSENT
+        return self._look_up(name, elsewhere(self.__name__))
 
     def _module(self, full: str) -> Any:
         if not exists(full):

@@ -23,11 +23,11 @@ MODULES: dict[str, tuple[str, ...]] = {
     "tensorflow.contrib.slim.python.slim.learning": ("contrib.slim.learning",),
     "tensorflow.examples.tutorials.mnist.input_data": ("datasets.mnist",),
     "tensorflow.python.client.device_lib": ("program.devices",),
-    "tensorflow.python.framework.smart_cond": ("control_ops",),
+    "tensorflow.python.framework.smart_cond": ("api.control", "control_ops"),
     "tensorflow.python.framework.tensor_shape": ("", "shapes"),
     "tensorflow.python.framework.tensor_util": ("", "fold"),
     "tensorflow.python.framework.test_util": ("test.decorators", "test"),
-    "tensorflow.python.layers.utils": ("control_ops", "fold"),
+    "tensorflow.python.layers.utils": ("api.control", "control_ops", "fold"),
     "tensorflow.python.ops.control_flow_ops": ("", "control_ops"),
     "tensorflow.python.ops.gradient_checker": ("test",),
     "tensorflow.python.ops.rnn": ("nn", "nn.rnn_cell"),
@@ -66,6 +66,12 @@ def sources(module: str) -> tuple[str, ...]:
     return given or (_plain(module),)
 
 
+def elsewhere(module: str) -> tuple[str, ...]:
+    """Where to look last for a name of one of the inner modules."""
+    keras = _below(module, f"{PYTHON}.keras")  # its layers are not those of tf.layers
+    return NAMESPACES if _below(module, PYTHON) and not keras else ()
+
+
 @cache
 def modules() -> dict[str, tuple[str, ...]]:
     """Every package under ``tensorflow.`` of TensorFlow 1.15, and the modules in it."""
@@ -98,7 +104,7 @@ def beside(module: str, name: str) -> str:
 @cache
 def _by_words(module: str) -> tuple[str, ...]:
     words = module.split(".")[2:]
-    if words[:1] == ["keras"]:  # its layers are not those of tf.layers
+    if words[:1] == ["keras"]:
         return (".".join(words),)
     found = [stem for word in reversed(words) if (stem := _stem(word)) in NAMESPACES]
     own = [f"{space}.{words[-1]}" for space in found] + words[-1:]

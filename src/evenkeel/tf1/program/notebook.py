@@ -8,6 +8,7 @@ import ast
 import json
 import linecache
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +83,27 @@ def _texts(name: str, data: bytes) -> list[str]:
 
 
 def _python(cell: Cell) -> str:
-    try:
-        ast.parse(cell.code)
-    except SyntaxError:
-        pass
-    else:
-        return cell.code  # a line of a text may begin with % too
     lines = cell.code.splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if lines and lines[first].startswith("%%"):
         lines = _whole(cell, lines, first)
-    return "\n".join(_line(cell, number, line) for number, line in enumerate(lines, 1)) + "\n"
+    for _ in lines:
+        wrong = _wrong_line("\n".join(lines))
+        if wrong is None or (python := _line(cell, wrong, lines[wrong - 1])) is None:
+            break  # a line of a text may begin with % too
+        lines[wrong - 1] = python
+    return "\n".join(lines) + "\n"
+
+
+def _wrong_line(text: str) -> int | None:
+    """The line that Python does not understand."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except SyntaxError as error:
+            return error.lineno
+    return None
 
 
 def _whole(cell: Cell, lines: list[str], first: int) -> list[str]:
@@ -105,12 +116,13 @@ def _whole(cell: Cell, lines: list[str], first: int) -> list[str]:
     return [""] * (first + 1) + rest
 
 
-def _line(cell: Cell, number: int, line: str) -> str:
+def _line(cell: Cell, number: int, line: str) -> str | None:
+    """The line in Python; None where it is no command of IPython."""
     found = _SPECIAL.match(line)
     if found is None:
         if re.match(r"^\s*[\w, ]+=\s*[%!]", line):
             raise _refusal(cell, number, line)
-        return line
+        return None
     space, mark, rest = found[1] or found[4] or "", found[2], (found[3] or "").strip()
     command, _, behind = rest.partition(" ")
     if mark == "%" and command in _AROUND and command != "timeit" and behind:

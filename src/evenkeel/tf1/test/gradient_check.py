@@ -52,8 +52,8 @@ def compute_gradient_error(
 def _start(x: Tensor, shape: Any, value: Any) -> Any:
     kind = x.dtype.base_dtype.as_numpy_dtype
     if value is None:
-        sizes = as_shape(shape).as_list()
-        drawn = np.random.random_sample(sizes)  # TensorFlow's way: its test case seeds it
+        sizes: Any = as_shape(shape).as_list()
+        drawn: Any = np.random.random_sample(sizes)  # TensorFlow's way: its test case seeds it
         if np.issubdtype(kind, np.complexfloating):
             drawn = drawn + 1j * np.random.random_sample(sizes)
         value = drawn
@@ -69,7 +69,7 @@ def _pair(session: Any, x: Tensor, y: Tensor, y_shape: Any, fed: Any, delta: flo
 
 
 def _exact(session: Any, x: Tensor, dx: Any, given: Tensor, fed: Any) -> Any:
-    start = np.zeros(given.shape.as_list(), given.dtype.as_numpy_dtype)
+    start = _zeros(given)
     steps = _real(start)
     jacobian = np.zeros((_real(fed[x]).size, steps.size), _real(fed[x]).dtype)
     if dx is None:
@@ -98,8 +98,13 @@ def _measured(session: Any, x: Tensor, y: Tensor, given: Tensor, fed: Any, delta
             ends.append(_real(np.array(session.run(y, {**fed, x: moved}))))
         places[row] = before
         rows.append((ends[1] - ends[0]) / (2 * delta))
-    width = _real(np.zeros(given.shape.as_list(), given.dtype.as_numpy_dtype)).size
+    width = _real(_zeros(given)).size
     return np.array(rows, places.dtype).reshape(places.size, width)
+
+
+def _zeros(like: Tensor) -> Any:
+    sizes: Any = like.shape.as_list()
+    return np.zeros(sizes, like.dtype.as_numpy_dtype)
 
 
 def _real(values: Any) -> Any:

@@ -65,6 +65,8 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name == "queue_runner":  # a namespace of its own in TensorFlow too
+        return importlib.import_module(f"{__name__}.{name}")
     if name.startswith("__"):
         raise AttributeError(name)
     from evenkeel.tf1.catalogue import missing

@@ -4,7 +4,10 @@ from typing import Any, NamedTuple
 
 
 class SessionRunArgs(NamedTuple):
-    """What a hook asks a run for, besides what the caller asks for."""
+    """What a hook asks a run for, besides what the caller asks for.
+
+    ``options`` (RunOptions: traces, timeouts) are kept, without meaning here.
+    """
 
     fetches: Any
     feed_dict: Any = None

@@ -75,7 +75,7 @@ def zeros_of(batch_size: Any, size: Any, dtype: Any, static: Any = None) -> Tens
     known = constant_value(batch_size) if isinstance(batch_size, Tensor) else batch_size
     rest = [size] if isinstance(size, int) else as_shape(size).as_list()
     made.set_shape(TensorShape([None if known is None else int(known), *rest]))
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _vector(size: Any) -> Tensor:
@@ -84,4 +84,4 @@ def _vector(size: Any) -> Tensor:
     sizes = (
         as_shape(size).as_list() if isinstance(size, TensorShape | list | tuple) else [int(size)]
     )
-    return constant(sizes, dtype="int32")  # type: ignore[no-any-return]
+    return constant(sizes, dtype="int32")

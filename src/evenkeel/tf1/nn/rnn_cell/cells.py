@@ -36,7 +36,9 @@ class _Cell(RNNCell):
         super().__init__(trainable=trainable, name=name, dtype=dtype, _reuse=reuse)
         self._num_units, self._activation = num_units, activation or tanh
 
-    def __call__(self, inputs: Any, state: Any, scope: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self, inputs: Any, state: Any, scope: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """(output, new state); weights are made at the first call."""
         return Layer.__call__(self, inputs, state, *args, scope=scope, **kwargs)
 

@@ -1,14 +1,11 @@
-"""Smaller functions of ``tf``: identity matrices, masks of sequences, confusion."""
+"""Smaller functions of ``tf``: identity matrices, confusion, the logarithm of the sigmoid."""
 
 from typing import Any
 
-from evenkeel.tf1.api import arrays, reductions
-from evenkeel.tf1.api.constants import ones, range, zeros
-from evenkeel.tf1.api.math import cast
-from evenkeel.tf1.build import apply, constant, convert, name_scope
-from evenkeel.tf1.dtypes import as_dtype
+from evenkeel.tf1.api.constants import ones, zeros
+from evenkeel.tf1.build import apply, convert, name_scope
 
-__all__ = ["confusion_matrix", "eye", "log_sigmoid", "sequence_mask"]
+__all__ = ["confusion_matrix", "eye", "log_sigmoid"]
 
 
 def confusion_matrix(
@@ -40,15 +37,3 @@ def log_sigmoid(x: Any, name: Any = None) -> Any:
     with name_scope(name, "LogSigmoid", [x]) as scope:
         source = convert(x, name="x")
         return apply("Neg", apply("Softplus", -source), name=scope)
-
-
-def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: Any = None) -> Any:
-    """For each length, that many Trues, then False up to ``maxlen``."""
-    with name_scope(name, "SequenceMask", [lengths, maxlen]):
-        counts = convert(lengths)
-        most = reductions.reduce_max(counts) if maxlen is None else maxlen
-        most = apply("Maximum", most, 0) if maxlen is None else convert(most)
-        kind = most.dtype.base_dtype
-        row = range(constant(0, kind), most, constant(1, kind))
-        mask = apply("Less", row, cast(arrays.expand_dims(counts, -1), kind))
-        return mask if as_dtype(dtype).is_bool else cast(mask, dtype)
