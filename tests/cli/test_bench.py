@@ -32,7 +32,7 @@ def test_ops_end_to_end(command: Command, tmp_path: Path) -> None:
     assert len(record["rows"]) == record["planned"] == 10
     for row in record["rows"]:
         rival = "multiply-add" if row["operation"] == "inference_in_place" else "torch"
-        assert set(row["sides"]) == {"evenkeel", rival, "copy"}
+        assert set(row["sides"]) == {"evenkeel", rival, "copy", "empty call"}
         assert row["sides"][rival]["ratio"].keys() == {"median", "p10", "p90", "fastest"}
         assert row["refused"] == {}
     assert {s["operation"] for s in record["summary"] if s["rival"] == "torch"} == {

@@ -404,3 +404,19 @@ def test_a_rank_that_fails_stops_the_others(tmp_path: Any) -> None:
 def test_a_group_needs_a_beginning() -> None:
     with pytest.raises(BadOption, match="has not begun"):
         recalibrate(deep(), [DATA], group=object())
+
+
+def test_the_activation_that_follows_runs_with_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Tensor] = []
+    plain = nn.ReLU.forward
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: (calls.append(x), plain(self, x))[1])
+    model = nn.Sequential(BN(3), nn.ReLU(), nn.Conv2d(3, 4, 3), BN(4), nn.ReLU())
+    fused = recalibrate(model, batches(10))
+    assert not calls
+    with pytest.raises(BadData):
+        recalibrate(model, [*batches(10), DATA / 0], inplace=True)
+    assert not any("forward" in vars(module) for module in model.modules())
+    model[1].register_forward_hook(lambda *_: None)  # somebody watches it: it runs
+    seen = recalibrate(model, batches(10))
+    assert len(calls) == 3
+    assert_close(statistics(fused), statistics(seen), 1e-6, "statistics")

@@ -37,13 +37,12 @@ def timed_table(rows: Sequence[Row]) -> Table:
 
 def claims_table(summaries: Sequence[Summary]) -> Table:
     """Every claim with its geometric means."""
-    right = ("rows", "slower", "geometric mean", "of fastest steps", "reachable", "forward")
-    right = (*right, "backward", "worst")
-    table = _table(("claim",), right)
+    means = ("geometric mean", "of fastest steps", "reachable", "forward", "backward", "worst")
+    table = _table(("claim",), ("rows", "slower", *means))
     for one in summaries:
-        means = (one.ratio, one.fastest, one.reachable, one.forward_ratio)
-        means = (*means, one.backward_ratio, one.worst)
-        numbers = [_number(value, ".2f") for value in means]
+        whole = (one.ratio, one.fastest, one.reachable)
+        parts = (one.forward_ratio, one.backward_ratio, one.worst)
+        numbers = [_number(value, ".2f") for value in (*whole, *parts)]
         table.add_row(one.claim, str(one.rows), str(len(one.slower)), *numbers)
     return table
 

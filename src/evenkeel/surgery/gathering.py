@@ -4,8 +4,8 @@ The layers keep their own buffers until the end, when everything is known: what 
 meantime lies here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from evenkeel.errors import BadData, located
 from evenkeel.functional.statistics import Moments, all_finite, merge_nonempty, var_unbiased
 from evenkeel.nn import BatchNorm, Population
+from evenkeel.nn.spec import Spec
 from evenkeel.surgery.batchwise import Planned, merged, moments_of, normalized, wide
 from evenkeel.surgery.linear import spec_in_inference
+from evenkeel.surgery.matching import Found
 from evenkeel.surgery.ranks import Ranks
 from evenkeel.surgery.sites import Site
 
@@ -30,7 +32,7 @@ class Reached(BaseException):
 
 
 @dataclass(slots=True)
-class Found:
+class Gathered:
     """What one layer has seen: merged parts, and those that wait, with their batch's number."""
 
     parts: list[Moments] = field(default_factory=list)
@@ -42,7 +44,7 @@ class Gathering:
 
     def __init__(self, chosen: tuple[Site, ...], method: str, ranks: Ranks) -> None:
         self._chosen, self._method, self._ranks = chosen, method, ranks
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, Gathered] = {}
         self._whole: dict[str, list[Moments]] = {}  # merged over the ranks too
         self._calls: dict[str, int] = {}
         self._seen: dict[str, tuple[int, int]] = {}  # the last batch, the calls in it
@@ -59,12 +61,15 @@ class Gathering:
             put_back()
         self._put_back.clear()
 
-    def jointly(self) -> None:
-        """Let every layer normalize by its batch, and gather that batch's statistics."""
+    def jointly(self, followed: Mapping[str, Found]) -> None:
+        """Let every layer normalize by its batch, and gather that batch's statistics.
+
+        ``followed``: the activations whose work the layers take, by path.
+        """
         for site in self._chosen:
             layer = site.module
             if type(layer).forward.__module__.startswith(("torch.nn.", "evenkeel.nn.")):
-                self._replace_forward(site)
+                self._replace_forward(site, followed.get(site.path))
             else:  # somebody's own forward: it runs in inference, on the batch's statistics
                 self._borrow(layer)
                 self._hook(site, self._see_batch)
@@ -131,10 +136,16 @@ class Gathering:
                 buffer.copy_(value)
             raise
 
-    def _replace_forward(self, site: Site) -> None:
-        layer = site.module
-        vars(layer)["forward"] = _by_batch(self, site)
-        self._put_back.append(lambda: vars(layer).pop("forward"))
+    def _replace_forward(self, site: Site, follows: Found | None) -> None:
+        spec = spec_in_inference(site.module)
+        if follows is not None and follows.by is not None:
+            spec = replace(spec, activation=follows.activation)
+            self._put_forward(follows.by, lambda y: y)
+        self._put_forward(site.module, _by_batch(self, site, spec))
+
+    def _put_forward(self, module: nn.Module, forward: Callable[..., Tensor]) -> None:
+        vars(module)["forward"] = forward
+        self._put_back.append(lambda: vars(module).pop("forward"))
 
     def _hook(self, site: Site, see: Callable[[Site, Tensor, Tensor | None], None]) -> None:
         def hook(layer: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -174,12 +185,12 @@ class Gathering:
         return self._seen[site.path][1]
 
     def _keep(self, site: Site, batch: Moments) -> None:
-        found = self._found.setdefault(site.path, Found())
+        found = self._found.setdefault(site.path, Gathered())
         found.waiting.append((self._batch, batch))
         if len(found.waiting) >= _WAITING:
             self._take_in(site, found)
 
-    def _take_in(self, site: Site, found: Found) -> None:
+    def _take_in(self, site: Site, found: Gathered) -> None:
         """Merge what waits."""
         if not found.waiting:
             return
@@ -201,7 +212,7 @@ class Gathering:
     def _merged(self, site: Site) -> list[Moments]:
         """All that ``site`` has seen, on every rank."""
         if site.path not in self._whole:
-            found = self._found.get(site.path, Found())
+            found = self._found.get(site.path, Gathered())
             parts = self._ranks.together(found.parts, _device(site))
             together = self._method == "population" and len(parts) > 1
             self._whole[site.path] = [merge_nonempty(*parts)] if together else parts
@@ -226,9 +237,9 @@ class Gathering:
         return [(cast(Tensor, layer._buffers[name]), value) for name, value in values.items()]
 
 
-def _by_batch(gathering: Gathering, site: Site) -> Callable[..., Tensor]:
+def _by_batch(gathering: Gathering, site: Site, spec: Spec) -> Callable[..., Tensor]:
     """A forward for the layer at ``site``: by the batch's statistics, which are kept."""
-    layer, spec = site.module, spec_in_inference(site.module)
+    layer = site.module
     weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
 
     planned = Planned(spec, weight, bias, cast(Tensor, layer._buffers["running_mean"]))

@@ -16,7 +16,7 @@ class CondContext:
 
     def __init__(self, pred: Tensor, pivot: Tensor, branch: int) -> None:
         self._begin(get_default_graph().unique_name("cond_text"), pred, pivot, branch)
-        self.outer_context = get_default_graph()._get_control_flow_context()
+        self.outer_context: Any = get_default_graph()._get_control_flow_context()
 
     @classmethod
     def restored(
@@ -30,7 +30,6 @@ class CondContext:
 
     def _begin(self, name: str, pred: Tensor, pivot: Tensor, branch: int) -> None:
         self.name, self.pred, self.pivot, self.branch = name, pred, pivot, branch
-        self.outer_context: Any = None
         self._values: set[str] = {pred.name, pivot.name}
         self._external: dict[str, Tensor] = {pred.name: pred, pivot.name: pivot}
 

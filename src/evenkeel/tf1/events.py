@@ -10,7 +10,8 @@ from threading import Lock
 from typing import Any, ClassVar
 
 from evenkeel.tf1.proto import Event, SessionLog, Summary, TaggedRunMetadata
-from evenkeel.tf1.records import framed, opened, records
+from evenkeel.tf1.records import framed, reading, records
+from evenkeel.tf1.system_errors import as_tensorflow
 
 _serial = count()
 
@@ -37,15 +38,18 @@ class FileWriter:
         self._open()
         if graph is not None or graph_def is not None:
             self.add_graph(graph=graph, graph_def=graph_def)
+            self.add_meta_graph(_meta_graph(graph, graph_def))
 
     def _open(self) -> None:
-        Path(self._folder).mkdir(parents=True, exist_ok=True)
+        with as_tensorflow(self._folder):
+            Path(self._folder).mkdir(parents=True, exist_ok=True)
         stem = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
         path = Path(self._folder) / f"{stem}{self._suffix}"
         while path.exists():  # another writer of this second
             path = path.with_name(f"{stem}.{next(_serial)}{self._suffix}")
         self.path = str(path)
-        self._file, self._waiting, self._flushed = path.open("ab"), 0, time.monotonic()
+        with as_tensorflow(path):
+            self._file, self._waiting, self._flushed = path.open("ab"), 0, time.monotonic()
         self.add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self.flush()
 
@@ -140,6 +144,14 @@ class FileWriter:
             self._file.close()
 
 
+def _meta_graph(graph: Any, graph_def: Any) -> Any:
+    from evenkeel.tf1.graph_io import export_meta_graph  # which most writers never need
+
+    if hasattr(graph, "as_graph_def"):
+        return export_meta_graph(graph=graph)
+    return export_meta_graph(graph_def=graph if graph_def is None else graph_def)
+
+
 class FileWriterCache:
     """One writer a folder, for everyone in the process."""
 
@@ -166,6 +178,6 @@ class FileWriterCache:
 
 def summary_iterator(path: Any) -> Iterator[Any]:
     """The events of a file, ``tf.train.summary_iterator``."""
-    with opened(path, "") as file:
+    with reading(path, "") as file:
         for record in records(file):
             yield Event.FromString(record)

@@ -15,7 +15,7 @@ class WhileContext:
     def __init__(self, name: str, parallel_iterations: int) -> None:
         graph = get_default_graph()
         self._begin(graph.unique_name(name), parallel_iterations)
-        self.outer_context = graph._get_control_flow_context()
+        self.outer_context: Any = graph._get_control_flow_context()
 
     @classmethod
     def restored(cls, name: str, parallel_iterations: int, outer: Any) -> "WhileContext":
@@ -27,7 +27,6 @@ class WhileContext:
 
     def _begin(self, name: str, parallel_iterations: int) -> None:
         self.name, self.parallel_iterations = name, parallel_iterations
-        self.outer_context: Any = None
         self.pivot_for_pred: Tensor | None = None
         self.pivot_for_body: Tensor | None = None
         self.pivot: Tensor | None = None  # the LoopCond

@@ -215,7 +215,8 @@ def test_summaries_are_written_as_event_files(tmp_path: Path) -> None:
         with tf.summary.FileWriter(str(tmp_path), session.graph) as writer:
             writer.add_summary(data, 7)
     (path,) = tmp_path.iterdir()
-    first, second = records(path)
+    first, *graphs, second = records(path)
+    assert len(graphs) == 2  # the graph, and the same as a meta graph
     assert first[9:].endswith(b"brain.Event:2")
     assert second[9:11] == b"\x10\x07"  # the step
     assert b"\n\x04loss\x15" + struct.pack("<f", 0.5) in second
