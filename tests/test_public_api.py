@@ -9,15 +9,20 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 import evenkeel
+import evenkeel.checkpoint
 import evenkeel.data
 import evenkeel.doctor
+import evenkeel.port
 import evenkeel.recipes
+import evenkeel.surgery
 import evenkeel.train
 
 API = Path(__file__).parents[1] / "docs" / "api.txt"
 
 
 def signature(thing: object) -> str:
+    if isinstance(thing, type) and issubclass(thing, Warning):
+        return "(*args: object)"  # Python's own constructor, which has no signature to read
     return str(inspect.signature(thing)) if callable(thing) else f": {type(thing).__name__}"
 
 
@@ -43,7 +48,17 @@ def methods_of(kind: type) -> Iterator[str]:
 
 
 def current() -> str:
-    modules = (evenkeel, evenkeel.functional, evenkeel.data, evenkeel.recipes, evenkeel.train)
+    modules = (
+        evenkeel,
+        evenkeel.functional,
+        evenkeel.surgery,
+        evenkeel.data,
+        evenkeel.checkpoint,
+        evenkeel.port,
+        evenkeel.recipes,
+        evenkeel.train,
+        evenkeel.doctor,
+    )
     return "\n".join(line for module in modules for line in lines_of(module)) + "\n"
 
 

@@ -35,9 +35,18 @@ def test_who_is_told_to_spin_less(
     argv: list[str], given: dict[str, str], told: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(os, "getloadavg", lambda: (99.0, 0.0, 0.0))
     monkeypatch.delitem(sys.modules, "torch")
     spin_less(argv)
     assert os.environ.get("GOMP_SPINCOUNT") == told
+
+
+def test_nobody_is_told_where_the_cores_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0))
+    monkeypatch.delitem(sys.modules, "torch")
+    spin_less(RUN)
+    assert not os.environ
 
 
 def test_it_is_too_late_once_torch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

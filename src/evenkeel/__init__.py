@@ -8,6 +8,9 @@ import typing
 
 import evenkeel.threads  # noqa: F401  # first: it says how threads wait before torch loads
 from evenkeel import functional as functional
+from evenkeel.agreement import check_ranks as check_ranks
+from evenkeel.agreement import merge_states as merge_states
+from evenkeel.agreement import sync_statistics as sync_statistics
 from evenkeel.conventions import convention as convention
 from evenkeel.errors import EvenkeelError as EvenkeelError
 from evenkeel.explain import explain as explain
@@ -26,6 +29,7 @@ from evenkeel.nn import Population as Population
 from evenkeel.nn import RenormLimits as RenormLimits
 from evenkeel.nn import RenormSchedule as RenormSchedule
 from evenkeel.nn import StreamBatchNorm as StreamBatchNorm
+from evenkeel.nn import SyncBatchNorm as SyncBatchNorm
 from evenkeel.nn import ZeroDebiasedEma as ZeroDebiasedEma
 from evenkeel.nn import condition as condition
 from evenkeel.nn import no_update as no_update
@@ -39,7 +43,7 @@ from evenkeel.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from evenkeel.doctor import Monitor as Monitor
-    from evenkeel.doctor import diagnose as diagnose
+    from evenkeel.doctor.diagnose import diagnose as diagnose
 
 _LATER = ("Monitor", "diagnose")  # importing the package stays light
 

@@ -108,6 +108,10 @@ class BadData(EvenkeelError):
     """A data file is missing, truncated, corrupt, or not what its name says."""
 
 
+class RanksDiffer(EvenkeelError):
+    """The processes of a group do not do the same thing at the same time."""
+
+
 class DownloadFailed(EvenkeelError):
     """A file could not be fetched whole from any mirror, or fetching is switched off."""
 

@@ -21,13 +21,17 @@ def borrowed_threads(number: int) -> Iterator[None]:
 
 
 def spin_less(argv: Sequence[str]) -> None:
-    """Let the threads of ``evenkeel run`` sleep soon when they wait, unless the user says how they do.
+    """Let the threads of ``evenkeel run`` sleep soon when they wait, where others use the cores too.
 
-    OpenMP reads this when torch loads, hence before anything else of the package. By itself it turns
-    300,000 times first: dnn_elu.py takes 4.7 ms a step on two cores so, 3.5 ms with 1,000 turns.
+    OpenMP reads this when torch loads, hence before anything else of the package; what the user says
+    stays. By itself it turns 300,000 times first. On two cores without other work that is best (conv20
+    24.5 ms a step, 27.5 with 1,000 turns); with other work dnn_elu.py takes 12 ms and more a step so,
+    3.3 with 1,000.
     """
     command = argv[1:2] == ["run"] and Path(argv[0]).name in ("evenkeel", "-m", "__main__.py")
-    if command and "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    shared = os.getloadavg()[0] > (os.cpu_count() or 1) / 4
+    early = "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ
+    if command and shared and early:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 

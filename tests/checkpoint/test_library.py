@@ -25,7 +25,7 @@ from evenkeel.checkpoint import (
     write_state,
 )
 from evenkeel.checkpoint.files import BLOCK
-from evenkeel.errors import BadData, DuplicateRow, UnknownName
+from evenkeel.errors import BadData, BadOption, DuplicateRow, UnknownName
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -86,6 +86,11 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
         merge_bundles([tmp_path / "0", tmp_path / "2"], tmp_path / "all")
     assert read_tensor(tmp_path / "0", "x").tolist() == [1]  # nothing was moved
     assert not list(tmp_path.glob("all*"))
+    with pytest.raises(BadOption, match="nothing to merge"):
+        merge_bundles([], tmp_path / "all")
+    with pytest.raises(BadOption, match="its own place"):
+        merge_bundles([tmp_path / "0"], tmp_path / "0")
+    assert read_tensor(tmp_path / "0", "x").tolist() == [1]
 
 
 KILL = """

@@ -171,7 +171,10 @@ def test_pieces_that_lie_are_refused(
 def test_parts_that_are_not_there(recorded: Path) -> None:
     bundle = Bundle(recorded / "small")
     assert bundle.read("w/kernel", ((1, 2), (0, WHOLE))).shape == (2, 5)
-    for part in (((0, 4), (0, 5)), ((0, 1),), ((4, 1), (0, 1))):
+    assert bundle.read("step", ()).shape == ()
+    assert isinstance(bundle.read("step", ()), np.ndarray)
+    wrong: list[Any] = [((0, 4), (0, 5)), ((0, 1),), ((4, 1), (0, 1)), ((-1, 1), (0, 1))]
+    for part in [*wrong, ((0, 1.5), (0, 1)), (0, 1), "ab", ((2, -2), (0, 1))]:
         with pytest.raises(BadShape, match="no such part"):
             bundle.read("w/kernel", part)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evenkeel.checkpoint import Bundle, recovery, write_bundle
 from evenkeel.checkpoint.dtypes import STORED
 from evenkeel.checkpoint.files import put_in_place
-from evenkeel.errors import BadData, BadDtype, DuplicateRow
+from evenkeel.errors import BadData, BadDtype, BadOption, DuplicateRow, UnknownName
 
 Tensors = dict[str, NDArray[Any]]
 ENDS = (".index", ".data-00000-of-00001")
@@ -95,6 +95,14 @@ def test_what_cannot_be_saved_leaves_what_was_there(tmp_path: Path) -> None:
         write_bundle(tmp_path / "a", [("x", np.ones(1)), ("x", np.ones(1))])
     with pytest.raises(DuplicateRow, match="empty name"):
         write_bundle(tmp_path / "a", {"": np.ones(1)})
+    for name in (3, "\ud800"):
+        with pytest.raises(BadOption, match="text that UTF-8 can hold"):
+            write_bundle(tmp_path / "a", [(cast("str", name), np.ones(1))])
+    for odd in (None, np.array([3], object), np.array([b"x", 1.5], object)):
+        with pytest.raises(BadDtype, match="objects of tensor 'y'"):
+            write_bundle(tmp_path / "a", {"x": np.ones(2), "y": odd})
+    with pytest.raises(UnknownName, match="not saved"):
+        write_bundle(tmp_path / "a", {"x": np.ones(2)}, dtypes={"y": "bfloat16"})
     assert Bundle(tmp_path / "a")["x"].tolist() == [1, 1]
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -5,7 +5,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 FACTORY = """import torch
@@ -22,6 +24,9 @@ def broken():
     raise RuntimeError("no such weights")
 def data():
     return [torch.rand(64, 1, 28, 28) for _ in range(4)]
+def nan():
+    return [torch.full((64, 1, 28, 28), float("nan"))]
+NET = model(0.9)
 def both():
     return model(0.9), data()
 """
@@ -82,3 +87,46 @@ def test_a_program_and_a_run(command: Command, tmp_path: Path) -> None:
     again = command("doctor", "here")
     assert again.returncode == 0
     assert again.stdout.strip() in trained.stdout
+
+
+def test_data_of_a_file_and_a_model_by_its_name(command: Command, nets: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((128, 1, 28, 28), dtype=np.float32)
+    np.savez("batches.npz", inputs=images, labels=np.arange(128) % 10)
+    for target in ("nets:sick", "nets.py:NET"):
+        done = command("doctor", target, "--data", "batches.npz", "--json", "-")
+        assert done.returncode == 1, done.stderr
+        trace = json.loads(done.stdout)["trace"]
+        assert trace["sizes"] == [64, 64]
+        assert trace["scores"]["images"] > 0
+
+
+def test_what_a_target_does_not_take_is_refused(command: Command, nets: Path) -> None:
+    torch.save(torch.nn.BatchNorm1d(2).state_dict(), "w.pt")
+    (nets / "program.py").write_text("import tensorflow as tf\n")
+    for given in (
+        ("w.pt", "--data", "digits"),
+        ("w.pt", "--origin", "keras3"),
+        ("w.pt", "--", "more"),
+        ("program.py", "--steps", "3"),
+        ("nets:both", "--", "more"),
+        ("w.pt", "--steps", "-1"),
+    ):
+        done = command("doctor", *given)
+        assert (done.returncode, done.stdout) == (2, ""), given
+
+
+def test_places_to_write_are_checked_before_the_diagnosis(command: Command, nets: Path) -> None:
+    for files in (("--json", "no/a.json"), ("--html", "."), ("--json", "-", "--sarif", "-")):
+        done = command("doctor", "nets:broken", "--data", "digits", *files)
+        assert done.returncode == 2, done.stderr
+
+
+def test_nan_and_empty_files_are_no_health(command: Command, nets: Path) -> None:
+    nan = command("doctor", "nets:healthy", "--data", "nets:nan")
+    assert nan.returncode == 4
+    assert "50176 of 50176 values are NaN" in nan.stderr
+    (nets / "empty.pt").touch()
+    empty = command("doctor", "empty.pt")
+    assert empty.returncode == 4
+    assert "cannot be read as weights" in empty.stderr

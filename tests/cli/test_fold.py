@@ -32,6 +32,13 @@ def data():
     return [torch.randn(4, 1, 8, 8) for _ in range(3)]
 def named():
     return [{"input": torch.randn(4, 1, 8, 8)}]
+def once():
+    yield from data()
+def nan():
+    return [torch.full((4, 1, 8, 8), float("nan"))]
+def breaks():
+    yield torch.randn(4, 1, 8, 8)
+    raise OSError("disk gone")
 def fails():
     raise OSError("no disk")
 def nothing():
@@ -120,7 +127,7 @@ class Harm:
 MISTAKES = {
     "no colon": (["fold", "net"], "a model is named pkg.module:name"),
     "no module": (["fold", "nowhere.at_all:build"], "nowhere.at_all:build cannot be had"),
-    "no name": (["fold", "NET:nobody"], "AttributeError"),
+    "no name": (["fold", "NET:nobody"], "there is no such function"),
     "it fails": (["fold", "NET:fails"], "OSError: no disk"),
     "no model": (["fold", "NET:nothing"], "this gives no model"),
     "no weights": (["fold", "NET:built", "--weights", "w.pt"], "cannot be loaded"),
@@ -158,3 +165,27 @@ def test_a_mistake_is_a_message_and_no_file(
     assert "Traceback" not in done.stderr
     assert files(tmp_path) == before
     assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize("given", [["fold"], ["convert"], ["export", "--out", "m.pt2"]])
+def test_a_probe_with_nan_verifies_nothing(command: Command, net: str, given: list[str]) -> None:
+    done = command(*given, f"{net}:built", "--data", f"{net}:nan")
+    assert done.returncode == 2
+    assert "a probe with NaN compares nothing" in done.stderr
+    assert not files(Path.cwd())
+
+
+def test_batches_that_are_gone_after_one_pass_verify_nothing(command: Command, net: str) -> None:
+    done = command("recalibrate", f"{net}:built", "--data", f"{net}:once")
+    assert done.returncode == 0, done.stderr
+    assert "\nverified" not in done.stdout
+    assert "not verified: the batches could be gone through once" in done.stdout
+    broken = command("recalibrate", f"{net}:built", "--data", f"{net}:breaks")
+    assert (broken.returncode, "disk gone" in broken.stderr) == (2, True)
+
+
+def test_a_model_of_a_file_and_a_wrong_suffix(command: Command, net: str) -> None:
+    assert command("fold", f"{net}.py:built").returncode == 0
+    done = command("fold", f"{net}:built", "--out", "w.bin")
+    assert done.returncode == 2
+    assert done.stdout == ""

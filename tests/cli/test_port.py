@@ -69,3 +69,39 @@ def test_a_malformed_option_is_refused(trained: Callable[..., Done], option: str
     done = trained("port", "program.py", "--checkpoint", "model.ckpt", "--output", "logits", option)
     assert done.returncode == 2
     assert "do:" in done.stderr
+
+
+def test_what_does_not_fit_the_graph_is_refused(trained: Callable[..., Done]) -> None:
+    Path("file").touch()
+    output = ("--output", "dense/BiasAdd")
+    for given, word in (
+        (("--feed", "training=maybe"), "no value of the placeholder's type"),
+        (("--shape", "image=5,6,1"), "no shape of the input"),
+        (("--shape", "image=6,6"), "no shape of the input"),
+        (("--shape", "image=-6,6,1"), "no shape of the input"),
+        (("--tag", "serve"), "only a SavedModel takes tags"),
+        (("--out", "file"), "the folder cannot be made"),
+    ):
+        done = trained("port", "model.ckpt", *output, *given)
+        assert done.returncode == 2, done.stderr
+        assert word in done.stderr
+    assert "takes arguments" in trained("port", "model.ckpt", "more", *output).stderr
+
+
+def test_a_shape_that_the_graph_cannot_compute(command: Callable[..., Done]) -> None:
+    lines = (
+        "import tensorflow as tf",
+        'x = tf.placeholder(tf.float32, [None, None], name="rows")',
+        'y = tf.matmul(x, tf.constant([[1.0], [2.0], [3.0]]), name="y")',
+    )
+    Path("program.py").write_text("\n".join(lines))
+    done = command("port", "program.py", "--output", "y", "--shape", "rows=4")
+    assert done.returncode == 2, done.stderr
+    assert "a node cannot be computed from these inputs" in done.stderr
+    assert "MatMul 'y'" in done.stderr
+
+
+def test_an_assignment_is_no_result(trained: Callable[..., Done]) -> None:
+    done = trained("port", "program.py", "--checkpoint", "model.ckpt")
+    assert done.returncode == 0, done.stderr  # the kernels' Assign nodes are ends too
+    assert "outputs in inference" in done.stdout

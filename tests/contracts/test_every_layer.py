@@ -246,5 +246,6 @@ def test_every_class_and_every_activation_has_a_row() -> None:
     layers = {
         k for k in vars(evenkeel.nn).values() if isinstance(k, type) and issubclass(k, nn.Module)
     }
-    assert kinds == layers
+    around = {evenkeel.nn.StreamBatchNorm, evenkeel.nn.ConditionalBatchNorm}
+    assert kinds == layers - around  # those hold one of these: tests/nn/test_streams.py
     assert len([row for row in ROWS.values() if "activation" in row.options]) >= 9

@@ -38,8 +38,7 @@ def test_the_finding_is_gone(code: str, plant: Plant) -> None:
             found.fix(case.model, case.batches)
     after = diagnose(case.model, case.batches, **case.options)
     gone = [f for f in after.findings if f.code == code and f.place in case.places]
-    # A recalibrated average of few updates is one of data, whatever the counter says.
-    assert code == "EK104" or not gone
+    assert not gone
     if code in LOST:
         scores = after.trace.scores
         assert scores is not None

@@ -11,7 +11,7 @@ import evenkeel as ek
 from evenkeel.doctor import diagnose
 from evenkeel.doctor.observe import observe
 from evenkeel.doctor.passes import Ways
-from evenkeel.errors import BadOption, EmptyBatch, UnknownName
+from evenkeel.errors import BadData, BadOption, EmptyBatch, UnknownName
 
 
 def network() -> nn.Sequential:
@@ -129,6 +129,47 @@ def test_what_cannot_be_looked_at() -> None:
         diagnose(print, [])  # type: ignore[arg-type]  # the point
     with pytest.raises(UnknownName):
         diagnose(network(), batches(), select=["EK999"])
+    for limit, steps in ((0, None), (-1, None), (8, -1)):
+        with pytest.raises(BadOption, match="limit counts batches"):
+            diagnose(network(), batches(), limit=limit, steps=steps)
+    for wrong in (None, "digits", torch.ones(8, 4), {"input": torch.ones(8, 4)}):
+        with pytest.raises(BadOption, match="batches are a list"):
+            diagnose(network(), wrong)  # type: ignore[arg-type]  # the point
+    bad = torch.ones(8, 4)
+    bad[3, 1] = float("nan")
+    with pytest.raises(BadData, match="batch 1: 1 of 32 values are NaN"):
+        diagnose(network(), [torch.ones(8, 4), bad])
+
+
+def test_one_code_may_be_given_as_it_is() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=0.9))
+    data = [torch.randn(64, 4)] * 2
+    (found,) = diagnose(model, data, select="EK105").findings
+    assert found.code == "EK105"
+    assert not diagnose(model, data, select="EK105", ignore="EK1").findings
+
+
+def test_channels_that_live_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU())
+    looks: list[int] = []
+    plain = Tensor.amax
+
+    def amax(x: Tensor, *axes: Any) -> Tensor:
+        looks.append(1)
+        return plain(x, *axes)
+
+    def looked(count: int) -> int:
+        looks.clear()
+        diagnose(model, [torch.randn(64, 4) for _ in range(count)])
+        return len(looks)
+
+    monkeypatch.setattr(Tensor, "amax", amax)
+    assert looked(6) == looked(2)
+    with torch.no_grad():
+        model[1].bias[2] = -20.0
+    (dead,) = diagnose(model, [torch.randn(64, 4)] * 3, select="EK113").findings
+    assert dead.number == 0.25
+    assert looked(6) == looked(2) + 4
 
 
 def test_it_is_among_the_public_names() -> None:

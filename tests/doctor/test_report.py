@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from evenkeel.doctor import RULES, Report, Trace, judge
 from evenkeel.doctor.rules.samples import layer, model
+from evenkeel.errors import BadData
 
 
 def sick(count: int = 5) -> Report:
@@ -83,3 +84,13 @@ def test_a_page_of_many_layers_is_light() -> None:
     assert len(page) < 1_500_000
     assert "288 more layers" in page
     assert page.count('<div class="finding">') == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"layers": 3}', "", "null"])
+def test_what_is_no_trace_is_named(text: str) -> None:
+    with pytest.raises(BadData, match="this is no trace"):
+        Trace.from_json(text)
+
+
+def test_nothing_seen_is_not_called_healthy() -> None:
+    assert judge(Trace(subject="a.py")).verdict.endswith("no batch normalization was seen")

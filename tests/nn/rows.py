@@ -20,6 +20,7 @@ from evenkeel.nn import (
     GhostBatchNorm,
     Population,
     RenormLimits,
+    SyncBatchNorm,
     ZeroDebiasedEma,
 )
 
@@ -106,6 +107,7 @@ _LIKE_TORCH_IN_INFERENCE = {
     "ghost": Row(GhostBatchNorm, {"ghost_size": 4}),
     "ghost strided": Row(GhostBatchNorm, {"ghost_size": 4, "groups": "strided"}),
     "ghost population": Row(GhostBatchNorm, {"ghost_size": 2, "running": Population()}),
+    "sync": Row(SyncBatchNorm),
     "renorm": Row(BatchRenorm, {"limits": RenormLimits(1.5, 0.5)}, corrected=True),
     "renorm schedule": Row(BatchRenorm),
     "renorm momentum": Row(
@@ -121,6 +123,7 @@ _UNLIKE_TORCH = {
     **{name: Row(BatchNorm2d, {"activation": name}) for name in ACTIVATIONS},
     "ghost relu": Row(GhostBatchNorm, {"ghost_size": 4, "activation": "relu"}),
     "ghost last axis": Row(GhostBatchNorm, {"ghost_size": 4, "channel_axis": -1}),
+    "sync relu": Row(SyncBatchNorm, {"activation": "relu"}),
     "renorm relu": Row(BatchRenorm, {"activation": "relu"}),
     "renorm last axis": Row(BatchRenorm, {"channel_axis": -1}),
     "frozen relu": Row(FrozenBatchNorm, {"activation": "relu"}),

@@ -70,7 +70,7 @@ def test_blocks_nest_and_belong_to_their_thread() -> None:
 
 @pytest.mark.parametrize("index", [None, 2, -1, "a", True])
 def test_a_population_that_is_not_there_is_named(index: Any) -> None:
-    layer = StreamBatchNorm(BatchNorm2d(3), 1)
+    layer = StreamBatchNorm(BatchNorm2d(3), 2)
     with pytest.raises(BadOption, match="several populations"), ek.stream(index):
         layer(REAL)
 

@@ -409,7 +409,12 @@ def test_a_group_needs_a_beginning() -> None:
 def test_the_activation_that_follows_runs_with_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Tensor] = []
     plain = nn.ReLU.forward
-    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: (calls.append(x), plain(self, x))[1])
+
+    def forward(self: nn.ReLU, x: Tensor) -> Tensor:
+        calls.append(x)
+        return plain(self, x)
+
+    monkeypatch.setattr(nn.ReLU, "forward", forward)
     model = nn.Sequential(BN(3), nn.ReLU(), nn.Conv2d(3, 4, 3), BN(4), nn.ReLU())
     fused = recalibrate(model, batches(10))
     assert not calls

@@ -181,3 +181,17 @@ def test_a_peephole_takes_the_place_of_nodes_nobody_sees(sess: Any) -> None:
 def test_a_missing_symbol_names_its_neighbours() -> None:
     with pytest.raises(AttributeError, match="reduce_mean"):
         tf.reduce_meen  # noqa: B018  # the look-up itself fails
+
+
+def test_what_a_session_refuses() -> None:
+    with pytest.raises(tf.errors.NotFoundError, match="grpc://worker"):
+        tf.Session("grpc://worker:2222")
+    with pytest.raises(TypeError, match="config must be a"):
+        tf.Session(config=3)
+
+
+def test_the_graph_def_of_a_session() -> None:
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.constant(1.0, name="one")
+    assert [node.name for node in tf.Session(graph=graph).graph_def.node] == ["one"]

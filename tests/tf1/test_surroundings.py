@@ -303,3 +303,20 @@ def test_a_resized_image_keeps_its_proportions() -> None:
             assert session.run(made).shape == (*expected, 1)
             same = tf.image.resize_images(image, expected)
             np.testing.assert_array_equal(session.run(made), session.run(same))
+
+
+def test_folders_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    inside = str(tmp_path / "file" / "x")
+    with tf.Graph().as_default() as graph:
+        calls: list[Any] = [
+            lambda: tf.summary.FileWriter(inside),
+            lambda: tf.train.write_graph(graph, inside, "g.pb"),
+            lambda: tf.saved_model.builder.SavedModelBuilder(inside),
+            lambda: tf.gfile.MakeDirs(inside),
+        ]
+        for call in calls:
+            with pytest.raises(tf.errors.FailedPreconditionError, match="Not a directory"):
+                call()
+        with pytest.raises(tf.errors.AlreadyExistsError, match="File exists"):
+            tf.summary.FileWriter(str(tmp_path / "file"))

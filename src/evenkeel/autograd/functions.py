@@ -116,6 +116,9 @@ def by_formula(
     ``given``: mean and rstd where they are constants, None where they are the batch's.
     """
     axes, activation = plan.call.axes, plan.activation
+    # Views: weight and bias may have been computed from x, and that way is not this call's to go.
+    x, (weight, bias) = x.view_as(x), (None if v is None else v.view_as(v) for v in vectors)
+    vectors = weight, bias
     if given is None:
         t = composite.by_batch(x, *vectors, plan.eps, axes)[0]
     else:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from evenkeel.checkpoint.dtypes import STRING, Array
 from evenkeel.checkpoint.entries import Entry
 from evenkeel.checkpoint.files import DataFile, map_file, missing, shard_path
@@ -57,7 +59,8 @@ class Bundle(Checkpoint):
         wanted = wanted_box(entry, extents)
         if not entry.slices:
             whole = self._whole(name, entry)
-            return whole if extents is None else whole[wanted]
+            # A number would leave NumPy's indexing as a scalar.
+            return whole if extents is None else np.asarray(whole[wanted], whole.dtype)
         with located(f"{self.prefix}.index, tensor {name!r}"):
             check_readable(entry)
             pieces = [self._piece(name, entry, piece) for piece in entry.slices]

@@ -16,7 +16,7 @@ from evenkeel.checkpoint.files import (
 from evenkeel.checkpoint.index import read_index
 from evenkeel.checkpoint.recovery import finish_interrupted, put_all_in_place
 from evenkeel.checkpoint.writer import Index
-from evenkeel.errors import BadData, located
+from evenkeel.errors import BadData, BadOption, located
 from evenkeel.files import discard
 
 
@@ -24,7 +24,8 @@ def merge_bundles(prefixes: Sequence[str | Path], prefix: str | Path) -> None:
     """Make one checkpoint of several, whose files are moved, not copied, and are then gone.
 
     Raises:  BadData for one that is missing or damaged, or whose byte order differs; DuplicateRow for
-             a tensor that two hold. A kill at any moment leaves what ``prefix`` was, or the whole
+             a tensor that two hold; BadOption for none, or for a ``prefix`` that is one of them. A kill
+             at any moment leaves what ``prefix`` was, or the whole
     Source:  TensorFlow's MergeV2Checkpoints: the same bytes
 
     >>> import numpy as np
@@ -38,6 +39,7 @@ def merge_bundles(prefixes: Sequence[str | Path], prefix: str | Path) -> None:
     3 [1. 1.]
     """
     prefix, index, moves = str(prefix), Index(), list[Path]()
+    _check_places(prefixes, prefix)
     for each in map(str, prefixes):
         moves += _gather(each, index, len(moves))
     finish_interrupted(prefix)
@@ -51,6 +53,18 @@ def merge_bundles(prefixes: Sequence[str | Path], prefix: str | Path) -> None:
     put_all_in_place(prefix, len(moves), index.table(len(moves)))
     for merged in prefixes:
         discard(index_path(str(merged)))
+
+
+def _check_places(prefixes: Sequence[str | Path], prefix: str) -> None:
+    """That there is something to merge, and that it does not lie where the result goes."""
+    if not prefixes:
+        raise BadOption("there is nothing to merge", got="no prefix", do="give one at least")
+    if Path(prefix).absolute() in [Path(each).absolute() for each in prefixes]:
+        raise BadOption(
+            "a checkpoint cannot be merged into its own place",
+            got=prefix,
+            do="give the result another prefix",
+        )
 
 
 def _gather(prefix: str, index: Index, before: int) -> list[Path]:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from operator import index
 from typing import TypeVar
 
 import numpy as np
@@ -71,11 +72,12 @@ def wanted_box(info: TensorInfo, extents: Extents | None) -> Box:
     if extents is None:
         return tuple(slice(0, size) for size in info.shape)
     try:
-        return box_of(extents, info.shape)
-    except BadData as error:
+        return box_of([(index(start), index(length)) for start, length in extents], info.shape)
+    except (TypeError, ValueError) as error:
+        got = error.got if isinstance(error, BadData) else repr(extents)
         raise BadShape(
             "the tensor has no such part",
-            got=f"{error.got}, of shape {list(info.shape)}",
+            got=f"{got}, of shape {list(info.shape)}",
             do="ask for start and length of each axis inside the shape",
         ) from None
 

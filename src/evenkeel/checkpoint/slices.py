@@ -91,7 +91,7 @@ def _extent(start: int, length: int) -> bytes:
     return number_field(1, start) + b"\x10" + write_varint(length)  # a length of 0 is written too
 
 
-def box_of(extents: Extents, shape: Sequence[int]) -> Box:
+def box_of(extents: Sequence[tuple[int, int]], shape: Sequence[int]) -> Box:
     """Where a piece lies in the whole.
 
     Raises:  BadData for a piece that reaches outside
@@ -104,7 +104,7 @@ def box_of(extents: Extents, shape: Sequence[int]) -> Box:
     box = []
     for (start, length), size in zip(extents, shape, strict=True):
         end = size if length == WHOLE else start + length
-        if end > size or (length == WHOLE and start):
+        if not 0 <= start <= end <= size or (length == WHOLE and start):
             raise cut(f"a piece from {start} to {end} on an axis of {size}")
         box.append(slice(start, end))
     return tuple(box)

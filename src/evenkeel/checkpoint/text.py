@@ -39,8 +39,8 @@ def read_text(data: memoryview, shape: tuple[int, ...], crc: int) -> NDArray[Any
 
 
 def write_text(values: NDArray[Any]) -> tuple[bytes, int]:
-    """The bytes of a tensor of strings, and its masked checksum."""
-    strings = [v.encode() if isinstance(v, str) else bytes(v) for v in values.ravel().tolist()]
+    """The bytes of a tensor of ``bytes``, and its masked checksum."""
+    strings = values.ravel().tolist()
     lengths = [len(string) for string in strings]
     crc = crc32c(_stored(lengths))
     rest = mask(crc).to_bytes(4, "little") + b"".join(strings)

@@ -99,8 +99,7 @@ def write_values(values: Array, dtype: int) -> bytes:
     """The fields of a TensorProto that hold ``values``, packed."""
     name = NAMES[dtype]
     if dtype == STRING:
-        texts = [v.encode() if isinstance(v, str) else bytes(v) for v in values.ravel().tolist()]
-        return b"".join(bytes_field(TEXT, text) for text in texts)
+        return b"".join(bytes_field(TEXT, text) for text in values.ravel().tolist())
     if name in _FIXED:
         number, wire = _FIXED[name]
         data = values.astype(wire, copy=False).tobytes()

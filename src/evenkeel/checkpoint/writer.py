@@ -15,7 +15,7 @@ from evenkeel.checkpoint.recovery import finish_interrupted, put_all_in_place
 from evenkeel.checkpoint.slices import Piece, piece_key
 from evenkeel.checkpoint.sstable_writer import write_table
 from evenkeel.checkpoint.text import write_text
-from evenkeel.errors import BadDtype, BadShape, DuplicateRow
+from evenkeel.errors import BadDtype, BadOption, BadShape, DuplicateRow, UnknownName
 
 Tensors = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -30,7 +30,8 @@ def write_bundle(
              ``dtypes`` names, by tensor, what NumPy has no word for: ``bfloat16`` (given as floats,
              rounded to nearest), ``qint8``, ``quint8``, ``qint16``, ``quint16``, ``qint32``
     Raises:  BadDtype for other dtypes, DuplicateRow for a name twice, BadShape for pieces of different
-             wholes, BadData when the files cannot be written. After an error, or a kill at any moment,
+             wholes, BadOption for a name that is no text, UnknownName for ``dtypes`` of what is not
+             saved, BadData when the files cannot be written. After an error, or a kill at any moment,
              the checkpoint that was there before stands, or the new one does: see recovery.py
     Source:  TensorFlow 1.15.5, whose Saver writes the same bytes
 
@@ -45,6 +46,12 @@ def write_bundle(
     """
     prefix, pairs = str(prefix), storable(tensors, dtypes or {})
     index = Index()
+    if lost := set(dtypes or {}) - {name for name, _, _ in pairs}:
+        raise UnknownName(
+            "dtypes names tensors that are not saved",
+            got=", ".join(map(repr, sorted(lost))),
+            do="give dtypes the names of the tensors",
+        )
     for name, piece, _ in pairs:
         index.claim(name, piece)
     finish_interrupted(prefix)
@@ -135,18 +142,45 @@ def _append(file: BinaryIO, values: Array, dtype: int) -> Entry:
 def storable(tensors: Tensors, dtypes: Mapping[str, str]) -> list[tuple[str, Piece, int]]:
     """Name, values and number of the dtype of each tensor.
 
-    Raises:  BadDtype for a dtype that a checkpoint cannot hold, or that the values do not fit
+    Raises:  BadDtype for a dtype that a checkpoint cannot hold, or that the values do not fit;
+             BadOption for a name that is no text
     """
     found = []
     for name, value in tensors.items() if isinstance(tensors, Mapping) else tensors:
+        _check_name(name)
         if not isinstance(value, Piece):
             array = np.asarray(value)
             value = Piece(array, array.shape, (0,) * array.ndim)
         values = value.values
         if values.dtype.kind in "OSU" and name not in dtypes:
-            found.append((name, replace(value, values=values.astype(object)), STRING))
+            found.append((name, replace(value, values=_strings(name, values)), STRING))
         else:
             found.append((name, value, _number(name, values, dtypes.get(name))))
+    return found
+
+
+def _check_name(name: str) -> None:
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except (AttributeError, UnicodeEncodeError):
+        raise BadOption(
+            "the name of a tensor is text that UTF-8 can hold",
+            got=repr(name),
+            do="give each tensor a str",
+        ) from None
+
+
+def _strings(name: str, values: Array) -> Array:
+    """The values as ``bytes``."""
+    found = np.empty(values.shape, object)
+    for place, value in np.ndenumerate(values):
+        if not isinstance(value, str | bytes):
+            raise BadDtype(
+                f"a checkpoint cannot hold the objects of tensor {name!r}",
+                got=repr(value),
+                do="give numbers as an array of a numeric dtype, strings as str or bytes",
+            )
+        found[place] = value.encode() if isinstance(value, str) else value
     return found
 
 

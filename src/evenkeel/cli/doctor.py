@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from evenkeel.errors import BadOption, EvenkeelError, UnknownName
+from evenkeel.files import replace_file
 
 if TYPE_CHECKING:
     from evenkeel.doctor import Report
@@ -30,10 +31,12 @@ def doctor(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="SOURCE", help="module:function that gives batches, digits, mnist, or a folder."
+            metavar="SOURCE",
+            help="module:function that gives batches, a .npz or .safetensors file of inputs (and "
+            "labels), digits, mnist, or a folder.",
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps it was trained.")] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="How many steps it was trained.")] = None,
     origin: Annotated[
         str, typer.Option(metavar="FRAMEWORK", help="Whose weights: tf.layers, keras, flax, …")
     ] = "",
@@ -48,7 +51,9 @@ def doctor(
     explain: Annotated[
         str | None, typer.Option(metavar="CODE", help="Print a rule's page, and stop.")
     ] = None,
-    json: Annotated[str | None, typer.Option(metavar="FILE", help="Write JSON; - prints it.")] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write JSON; - prints it.")
+    ] = None,
     sarif: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write SARIF; - prints it.")
     ] = None,
@@ -68,10 +73,13 @@ def doctor(
         typer.echo(f"{rule.code} {rule.name}\n\n{rule.page.strip()}")
         return
     if target is None:
-        raise BadOption("there is nothing to diagnose", got="no TARGET", do="evenkeel doctor --help")
+        raise BadOption(
+            "there is nothing to diagnose", got="no TARGET", do="evenkeel doctor --help"
+        )
     _check_codes([*(select or []), *(ignore or [])])
-    report = _examined(target, context.args, data, steps, origin, select or [], ignore or [])
     written = [("json", json), ("sarif", sarif), ("html", html)]
+    _check_places([file for _, file in written if file])
+    report = _examined(target, context.args, data, steps, origin, select or [], ignore or [])
     if not any(file == "-" for _, file in written):
         typer.echo(report.text(width=_width(), every=every), nl=False)
     for name, file in written:
@@ -120,11 +128,21 @@ def _check_codes(words: list[str]) -> None:
     judge(Trace(), words)
 
 
+def _check_places(files: list[str]) -> None:
+    """Before the diagnosis, which may take long: everything can be written."""
+    if files.count("-") > 1:
+        raise BadOption("one output can be printed", got="- twice", do="give a file for the others")
+    for path in (Path(file) for file in files if file != "-"):
+        if path.is_dir() or not path.parent.is_dir():
+            what = "is a folder" if path.is_dir() else "is in no folder that there is"
+            raise BadOption(f"this {what}", got=path, do="give a file in a folder that is there")
+
+
 def _write(text: str, file: str | None) -> None:
     if file == "-":
         typer.echo(text, nl=False)
     elif file:
-        Path(file).write_text(text, encoding="utf-8")
+        replace_file(Path(file), text)
 
 
 def _width() -> int:

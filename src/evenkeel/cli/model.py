@@ -1,7 +1,5 @@
 """Models on the command line: pkg.module:factory, and weights from a file."""
 
-import importlib
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenkeel.errors import BadData, BadOption, BadRun
+from evenkeel.errors import BadData, BadOption, BadRun, EvenkeelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +17,8 @@ Factory = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="pkg.module:name of a function that returns the model, or of the model; or a recipe.",
+        help="pkg.module:name or file.py:name of a function that returns the model, or of the "
+        "model; or a recipe.",
     ),
 ]
 Weights = Annotated[
@@ -33,6 +32,10 @@ Out = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Where to write. (default: named after the model)"),
 ]
+
+_WRITTEN = (".safetensors", ".pt", ".pth")
+# What a model or its data raise; the other kinds are looked for in our code.
+_ITS_OWN = (RuntimeError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, OSError)
 
 
 def built(name: str, weights: str | None = None) -> "nn.Module":
@@ -60,24 +63,19 @@ def built(name: str, weights: str | None = None) -> "nn.Module":
 
 
 def found(name: str, what: str) -> Any:
-    """What pkg.module:name names; called, if it is no module of torch's and can be called.
+    """What pkg.module:name or file.py:name names; called, if it is no module of torch's.
 
     Raises:  BadOption when there is no such thing, or it raises
     """
-    from torch import nn
+    from evenkeel.doctor.targets import named
 
-    package, colon, attribute = name.partition(":")
+    package, colon, attribute = name.rpartition(":")
     if not (colon and package and attribute):
         raise BadOption(f"{what} is named pkg.module:name", got=name, do=_advice(name))
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as python -m does
     try:
-        value: Any = importlib.import_module(package)
-        for part in attribute.split("."):
-            value = getattr(value, part)
-        ready = isinstance(value, nn.Module) or not callable(value)
-        return value if ready else value()
+        return named(name)
+    except BadOption:
+        raise
     except Exception as error:
         raise BadOption(
             f"{name} cannot be had",
@@ -112,16 +110,21 @@ def load(model: "nn.Module", path: Path) -> None:
 
 
 def out_path(out: str | None, name: str, suffix: str) -> Path:
-    """Where to write: as asked, or beside, after the model's name."""
+    """Where to write: as asked, or beside, after the model's name; weights where ``suffix`` is theirs.
+
+    Raises:  BadRun without the folder; BadOption for weights of another suffix
+    """
     stem = name.rpartition(":")[2].rpartition(".")[2]
     path = Path(f"{stem}{suffix}" if out is None else out)
     if not path.parent.is_dir():
         raise BadRun("there is no such folder", got=path.parent, do="make it, or write elsewhere")
+    if suffix.endswith(_WRITTEN) and path.suffix not in _WRITTEN:
+        raise BadOption("weights are written as .safetensors or .pt", got=path, do="rename it")
     return path
 
 
 def save(model: "nn.Module", path: Path) -> None:
-    """Write weights whole or not at all, as safetensors or, for .pt, as torch's file.
+    """Write weights whole or not at all to an ``out_path``: safetensors or, for .pt, torch's file.
 
     Raises:  BadRun when they cannot be written
     """
@@ -136,10 +139,8 @@ def save(model: "nn.Module", path: Path) -> None:
         file = io.BytesIO()
         torch.save(model.state_dict(), file)
         replace_file(path, file.getbuffer())
-    elif path.suffix == ".safetensors":
-        replace_file(path, serialized(model))
     else:
-        raise BadOption("weights are written as .safetensors or .pt", got=path, do="rename it")
+        replace_file(path, serialized(model))
 
 
 @contextmanager
@@ -147,8 +148,8 @@ def running(what: str) -> Iterator[None]:
     """Errors of the model's own, on this data, as a message."""
     try:
         yield
-    except (RuntimeError, TypeError, IndexError, KeyError) as error:
-        if isinstance(error, ValueError):
+    except _ITS_OWN as error:
+        if isinstance(error, EvenkeelError):
             raise
         raise BadData(
             "the model does not run on this data",

@@ -68,7 +68,7 @@ def port(
 
     opened = library.open_source(
         source, arguments or [], checkpoint=checkpoint, output=output, averages=averages,
-        tags=tag or ["serve"],
+        tags=tag,
     )  # fmt: skip
     try:
         ported = library.port(

@@ -31,6 +31,8 @@ def run(
 ) -> None:
     """Run a TensorFlow 1 program unchanged; options go before PROGRAM, its arguments after.
 
+    With --check nothing runs, so that --device and the arguments mean nothing.
+
     The exit code is the program's; 1 after an exception of its own, or when --check finds a
     missing symbol.
     """

@@ -130,7 +130,7 @@ def _torch(path: Path) -> dict[str, Any]:
     _present(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
         raise _unreadable(path, error) from error
     state = held
     for key in ("state_dict", "model", "model_state_dict"):
@@ -154,6 +154,6 @@ def _present(path: Path) -> None:
 def _unreadable(path: Path, error: Exception) -> BadData:
     return BadData(
         "the checkpoint cannot be read as weights alone",
-        got=f"{path}: {str(error).splitlines()[0][:200]}",
+        got=f"{path}: {(str(error) or type(error).__name__).splitlines()[0][:200]}",
         do="save a state_dict: torch.save(model.state_dict(), path)",
     )

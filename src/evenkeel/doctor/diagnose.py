@@ -31,8 +31,9 @@ def diagnose(
     Math:    each rule's page says what it measures: `evenkeel doctor --explain EK102`, docs/doctor/
     Shapes:  as the model's
     Dtypes:  as the model's; statistics in float64
-    Raises:  BadOption for what is no model or no batch; EmptyBatch without a batch; UnknownName for a
-             code that is no rule's; errors of the model that are not a layer's, as they are
+    Raises:  BadOption for what is no model or no batch, a limit below 1, negative steps; EmptyBatch
+             without a batch; BadData for one with NaN; UnknownName for a code that is no rule's; errors
+             of the model that are not a layer's, as they are
     Source:  docs/doctor/: each page names its own
 
     The first ``limit`` batches run in training mode (the first with a backward pass), in evaluation
@@ -49,7 +50,7 @@ def diagnose(
     >>> model = nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8, momentum=0.99))
     >>> report = diagnose(model, [torch.randn(64, 4) for _ in range(8)])
     >>> [str(found) for found in report.findings if found.code == "EK105"]
-    ['EK105 warning at 1: momentum 0.99: the last batch is 99.0% of the running statistics']
+    ['EK105 warning at 1: momentum 0.99: the last batch is 99.0% of the average']
     """
     ways = Ways(forward or call, loss, step, optimizer, steps, origin)
     return judge(observe(model, batches, ways, limit), select, ignore)

@@ -79,11 +79,32 @@ def average_noise(layer: Layer) -> float:
 
 
 def remaining(layer: Layer, steps: int | None) -> float:
-    """The share of the initial values in the running statistics; 0 where nobody counted."""
+    """The share of the initial values in the running statistics; 0 where nobody counted.
+
+    By momentum and updates, unless the statistics themselves have hardly any of the initial values:
+    then they were taken from data, which no counter tells.
+    """
     updates = layer.updates if steps is None else max(steps, layer.updates or 0)
     if layer.momentum is None or not updates or layer.debiased:
         return 0.0
-    return float((1 - layer.momentum) ** updates)
+    counted = float((1 - layer.momentum) ** updates)
+    return 0.0 if counted > LOST and _share_seen(layer) <= LOST else counted
+
+
+def _share_seen(layer: Layer) -> float:
+    """How far the running statistics lie on the way from the batches' to the initial 0 and 1.
+
+    1 without a call, with statistics that are not finite, or where both ends are the same.
+    """
+    if not layer.calls or layer.running_mean is None or not finite(layer):
+        return 1.0
+    mean, var = pooled(layer)
+    running_mean, running_var = np.array(layer.running_mean), np.array(layer.running_var)
+    scale = np.sqrt(var + layer.eps)
+    way = np.concatenate([-mean / scale, (1 - var) / (1 + var)])
+    gone = np.concatenate([(running_mean - mean) / scale, (running_var - var) / (1 + var)])
+    size = float(way @ way)
+    return float(gone @ way) / size if size else 1.0
 
 
 def at_initial(layer: Layer) -> bool:

@@ -12,7 +12,7 @@ from evenkeel.doctor.finding import ERROR, NOTE, Finding
 from evenkeel.doctor.layers import meant_to_stand_still, seen_layer
 from evenkeel.doctor.measures import drift, fewest, has_drift
 from evenkeel.doctor.passes import Counter
-from evenkeel.doctor.report import Report, judge
+from evenkeel.doctor.report import Report, judge, words
 from evenkeel.doctor.trace import Call, Layer, Trace
 from evenkeel.doctor.watching import TRAINING, Watch
 from evenkeel.errors import BadOption, EvenkeelError
@@ -79,7 +79,7 @@ class Monitor:
             )
         self.every, self.stop, self.writer = every, stop, writer
         self.step, self.poisoned, self.stop_now = 0, False, False
-        self._select, self._ignore = tuple(select), tuple(ignore)
+        self._select, self._ignore = words(select), words(ignore)
         self._told: set[tuple[str, str]] = set()
         self._model, self._handles = model, []  # type: ignore[var-annotated]  # hooks of torch
         self._before: dict[str, Counter] = {}

@@ -10,13 +10,15 @@ from typing import Any
 from torch import nn
 
 from evenkeel.doctor.borrowed import borrowed
-from evenkeel.doctor.feeding import are_classes, labels_of, logits_of, size_of
+from evenkeel.doctor.feeding import are_classes, inputs_of, labels_of, logits_of, size_of
 from evenkeel.doctor.layers import About, layer_of, meant_to_stand_still, was_trained
 from evenkeel.doctor.passes import Passes, Ways
+from evenkeel.doctor.recording import tensors_of
 from evenkeel.doctor.scores import scores_of
 from evenkeel.doctor.trace import Layer, Trace
 from evenkeel.doctor.workers import workers_of
-from evenkeel.errors import BadOption, EmptyBatch
+from evenkeel.errors import BadData, BadOption, EmptyBatch
+from evenkeel.surgery.recalibrate import check_batches
 
 LIMIT = 8  # batches; more tell no more of the layers
 
@@ -29,7 +31,15 @@ def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = L
     """
     if not isinstance(model, nn.Module):
         raise BadOption("this takes a model", got=type(model).__name__, do="give a torch.nn.Module")
+    check_batches(batches)
+    if limit < 1 or (ways.steps or 0) < 0:
+        raise BadOption(
+            "limit counts batches, steps those of the training",
+            got=f"limit={limit}, steps={ways.steps}",
+            do="give a limit of 1 or more, steps of 0 or more",
+        )
     taken = list(islice(batches, limit))
+    _check_numbers(taken)
     if not taken:
         raise EmptyBatch(
             "there was no batch to look at",
@@ -57,6 +67,18 @@ def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = L
         workers=workers_of(layers, sum(map(size_of, taken))),
         origin=ways.origin,
     )
+
+
+def _check_numbers(batches: list[Any]) -> None:
+    """Nothing measured on NaN can be compared: every rule would be silent."""
+    for index, batch in enumerate(batches):
+        for x in tensors_of(inputs_of(batch)):
+            if x.is_floating_point() and bool(x.isnan().any()):
+                raise BadData(
+                    "a batch with NaN tells nothing of the model",
+                    got=f"batch {index}: {int(x.isnan().sum())} of {x.numel()} values are NaN",
+                    do="leave the batch out, and look where its values come from",
+                )
 
 
 def _bare(layers: tuple[Layer, ...], called: set[str]) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ class Passes:
             if not self.watch.entered or self.watch.entered[-1][1] > 1:
                 raise
             path, count = self.watch.entered[-1]
-            self.failure = Failure(self.watch.mode, path, count, str(error).splitlines()[0])
+            words = (str(error) or type(error).__name__).splitlines()[0]
+            self.failure = Failure(self.watch.mode, path, count, words)
             self.watch.entered.clear()
 
     def _train(self) -> None:

@@ -44,12 +44,15 @@ class Report:
         """The counts in one line.
 
         >>> Report(Trace(subject="Net"), ()).verdict
-        'Net: healthy: no errors, no warnings, no notes in 0 layers'
+        'Net: nothing to judge: no batch normalization was seen'
         """
+        places, noun = _places(self.trace)
+        if not self.findings and not places:
+            return f"{self.trace.subject}: nothing to judge: no batch normalization was seen"
         counts = {s: sum(f.severity is s for f in self.findings) for s in reversed(Severity)}
         words = ", ".join(_counted(n, s.label) for s, n in counts.items())
         state = "healthy: " if self.exit_code == 0 else ""
-        return f"{self.trace.subject}: {state}{words} in {_places(self.trace)}"
+        return f"{self.trace.subject}: {state}{words} in {_counted(places, noun)}"
 
     def text(self, *, width: int | None = None, every: bool = False) -> str:
         """The table for a terminal, worst first; ``every`` writes a line for each place."""
@@ -118,7 +121,7 @@ def judge(trace: Trace, select: Iterable[str] = (), ignore: Iterable[str] = ()) 
 
     Raises:  UnknownName for a code that no rule begins with
     """
-    chosen, left = tuple(select), tuple(ignore)
+    chosen, left = words(select), words(ignore)
     for word in (*chosen, *left):
         _check(word.partition(":")[0])
     found = [
@@ -130,6 +133,15 @@ def judge(trace: Trace, select: Iterable[str] = (), ignore: Iterable[str] = ()) 
     ]
     order = {id(f): i for i, f in enumerate(found)}
     return Report(trace, tuple(sorted(found, key=lambda f: (-f.severity, f.code, order[id(f)]))))
+
+
+def words(given: Iterable[str]) -> tuple[str, ...]:
+    """Codes, of which a single one may be given as it is.
+
+    >>> words("EK301"), words(["EK1", "EK2"])
+    (('EK301',), ('EK1', 'EK2'))
+    """
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _check(word: str) -> None:
@@ -158,7 +170,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
-def _places(trace: Trace) -> str:
+def _places(trace: Trace) -> tuple[int, str]:
+    """How many of what were looked at."""
     if trace.program is not None:
-        return _counted(len(trace.program.norms), "normalization")
-    return f"{len(trace.layers)} layer{'' if len(trace.layers) == 1 else 's'}"
+        return len(trace.program.norms), "normalization"
+    return len(trace.layers), "layer"

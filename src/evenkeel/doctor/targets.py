@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,40 @@ def examine(
 ) -> Report:
     """The report of a target: a model's factory, a run, a program, a checkpoint.
 
-    Raises:  BadOption for what is none of these; errors of the target's own as they are
+    Raises:  BadOption for what is none of these, or an option that says nothing about this kind;
+             errors of the target's own as they are
     """
     path = Path(target)
+    given = {"arguments": bool(arguments), "data": data is not None}
+    given |= {"steps": steps is not None, "origin": bool(origin)}
     if ":" in target and not path.exists():
+        _only(given, "a model", ("data", "steps", "origin"))
         model, batches = _made(target, data)
         options = {"steps": steps, "origin": origin, "select": select, "ignore": ignore}
         return diagnose(model, batches, **options)  # type: ignore[arg-type]  # each as its name says
     if path.suffix == ".py":
         from evenkeel.doctor.programs import observe_program
 
+        _only(given, "a program", ("arguments",))
         return judge(observe_program(path, arguments), select, ignore)
     if path.is_dir() and (path / "run.json").exists():
+        _only(given, "a run", ("data",))
         return judge_run(path, data, select, ignore)
     from evenkeel.doctor.checkpoints import observe_checkpoint
 
+    _only(given, "a checkpoint", ("steps",))
     return judge(observe_checkpoint(path, steps), select, ignore)
+
+
+def _only(given: Mapping[str, bool], kind: str, taken: Sequence[str]) -> None:
+    """Raise BadOption for what is given and says nothing about this kind of target."""
+    idle = [name for name, is_given in given.items() if is_given and name not in taken]
+    if idle:
+        raise BadOption(
+            f"{kind} is diagnosed without this",
+            got=", ".join(idle),
+            do=f"leave it out; {kind} takes {', '.join(taken)}",
+        )
 
 
 def judge_run(
@@ -78,10 +96,10 @@ def slices(split: Any, size: int) -> Iterator[tuple[Any, Any]]:
 
 def _made(target: str, data: str | None) -> tuple[nn.Module, Any]:
     """A factory's model, and batches: from --data, or the factory's own."""
-    given = _named(target)()
+    given = named(target)
     model, batches = given if isinstance(given, tuple) else (given, None)
     if data is not None:
-        batches = _named(data)() if ":" in data else _loaded(data)
+        batches = named(data) if ":" in data and not Path(data).exists() else _loaded(data)
     if batches is None:
         raise BadOption(
             "a model needs batches to be looked at",
@@ -91,32 +109,45 @@ def _made(target: str, data: str | None) -> tuple[nn.Module, Any]:
     return model, batches
 
 
-def _loaded(data: str) -> Iterator[Any]:
+def _loaded(data: str) -> Iterable[Any]:
     from evenkeel.data import load
+    from evenkeel.data.arrays import SUFFIXES, array_batches
 
-    return slices(load(data).train, BATCH)
+    return (
+        array_batches(data, BATCH) if data.endswith(SUFFIXES) else slices(load(data).train, BATCH)
+    )
 
 
-def _named(text: str) -> Any:
-    """What ``pkg.module:name`` or ``file.py:name`` says."""
-    module, _, name = text.rpartition(":")
-    found = getattr(_module(module), name, None)
-    if not callable(found):
-        raise BadOption(
-            "there is no such function", got=text, do="give pkg.module:function or file.py:function"
-        )
-    return found
+def named(text: str) -> Any:
+    """What ``pkg.module:name`` or ``file.py:name`` says; called, unless it is a module of torch's.
+
+    Raises:  BadOption where nothing is called so; errors of the module and of the call as they are
+    """
+    package, _, name = text.rpartition(":")
+    value = _module(package) if package else None
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise BadOption(
+                "there is no such function",
+                got=text,
+                do="give pkg.module:function or file.py:function",
+            )
+        value = getattr(value, part)
+    return value if isinstance(value, nn.Module) or not callable(value) else value()
 
 
 def _module(name: str) -> Any:
     path = Path(name)
     if path.suffix != ".py":
-        if "" not in sys.path:
-            sys.path.insert(0, "")
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)  # as python -m does
         return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.exists():
+    if not path.is_file():
         raise BadOption("there is no such file", got=name, do="give the path of a Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise BadOption("this is no module", got=name, do="give the path of a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

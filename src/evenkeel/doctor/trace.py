@@ -8,6 +8,8 @@ import types
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from evenkeel.errors import BadData
+
 Vector = tuple[float, ...]
 T = TypeVar("T")
 
@@ -65,8 +67,9 @@ class Layer:
     ``by_batch``: whether it normalized by the batch in training and in evaluation. ``moves``: how
     often the running statistics moved in each training step. ``frozen``: meant to stand still.
     ``decay``: weight decay on weight and bias. ``debiased``: its average forgets the initial values.
-    ``highest``: the largest value that it gave, per channel. ``var_without_dropout``: the input's
-    variance with dropout off, by batch statistics. ``ignored``: codes that a comment takes out.
+    ``highest``: the largest value that it gave, per channel, up to the batch with which all are above
+    0. ``var_without_dropout``: the input's variance with dropout off, by batch statistics.
+    ``ignored``: codes that a comment takes out.
     """
 
     path: str
@@ -248,8 +251,16 @@ class Trace:
 
     @classmethod
     def from_json(cls, text: str) -> "Trace":
-        """The trace that ``to_json`` wrote."""
-        return _built(cls, json.loads(text))
+        """The trace that ``to_json`` wrote.
+
+        Raises:  BadData for any other text
+        """
+        try:
+            return _built(cls, json.loads(text))
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise BadData(
+                "this is no trace", got=f"{text[:40]!r}: {error}", do="give what to_json wrote"
+            ) from error
 
 
 def _built(kind: type[T], values: dict[str, Any]) -> T:

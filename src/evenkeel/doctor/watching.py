@@ -88,9 +88,12 @@ class Watch:
                 return
             with torch.no_grad():
                 values = y.detach()
-                kept = spec_of(layer).axes(y.ndim)
-                high = values.amax([a for a in range(y.ndim) if a not in kept]).flatten()
-                seen.highest = high if seen.highest is None else torch.maximum(seen.highest, high)
+                if seen.highest is None or not bool((seen.highest > 0).all()):
+                    kept = spec_of(layer).axes(y.ndim)
+                    high = values.amax([a for a in range(y.ndim) if a not in kept]).flatten()
+                    seen.highest = (
+                        high if seen.highest is None else torch.maximum(seen.highest, high)
+                    )
                 sample = values.flatten()[:: max(1, values.numel() // _SAMPLE)].float()
                 places = [int(level * (len(sample) - 1)) for level in _LEVELS]
                 levels = sample.sort().values[places].tolist()

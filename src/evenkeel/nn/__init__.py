@@ -18,3 +18,4 @@ from evenkeel.nn.running import Population as Population
 from evenkeel.nn.running import ZeroDebiasedEma as ZeroDebiasedEma
 from evenkeel.nn.streams import StreamBatchNorm as StreamBatchNorm
 from evenkeel.nn.streams import stream as stream
+from evenkeel.nn.sync import SyncBatchNorm as SyncBatchNorm

@@ -88,7 +88,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             channel_axis,
             activation,
             _running(running, momentum),
-            _unbiased(running_var),
+            unbiased(running_var),
             self._ranks,
         )
         self.track_running_stats = track_running_stats
@@ -336,7 +336,8 @@ def _running(running: Running | None, momentum: float | None) -> Running:
     return running
 
 
-def _unbiased(running_var: str) -> bool:
+def unbiased(running_var: str) -> bool:
+    """Whether the running variance has Bessel's correction."""
     if running_var not in ("unbiased", "biased"):
         raise BadOption(
             "running_var says whether the running variance has Bessel's correction",

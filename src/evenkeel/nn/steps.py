@@ -166,18 +166,25 @@ def by_weights(
     """Normalize by the statistics of the positions that count; also those."""
     axes = spec.axes(x.ndim)
     rest = tuple(a for a in range(x.ndim) if a not in axes)
-    spread = _position_weights(weights, x, axes)
+    spread = position_weights(weights, x, axes)
     _check_several_count(spread, x, spec)
     # Padding may be NaN; its output then is, and through √var every gradient: 0 · NaN is NaN.
     x = x.masked_fill((spread == 0) & ~x.isfinite(), 0.0)
     stats = weighted_moments(x, rest, spread, keepdims=True)
-    shape = stats.mean.shape
-    scale, offset = (None if v is None else v.view(shape) for v in (weight, bias))
-    y = batch_normalization(x, stats.mean, stats.var, offset, scale, spec.eps)
     if residual is not None:
         check_like(residual, x, "residual")
+    y = by_moments(spec, x, stats, (weight, bias), residual)
     batch = Moments(*(torch.as_tensor(s).detach().reshape(spec.channels) for s in stats))
-    return finish(y, residual, spec.activation), batch
+    return y, batch
+
+
+def by_moments(
+    spec: Spec, x: Tensor, stats: Moments, vectors: Vectors, residual: Tensor | None
+) -> Tensor:
+    """Normalize by statistics that broadcast to x, with their gradient."""
+    scale, offset = (None if v is None else v.view(stats.mean.shape) for v in vectors)
+    y = batch_normalization(x, stats.mean, stats.var, offset, scale, spec.eps)
+    return finish(y, residual, spec.activation)
 
 
 def move(spec: Spec, state: RunningState, batch: Moments) -> None:
@@ -210,7 +217,7 @@ def _check_correction(spec: Spec, batch: Moments) -> None:
         )
 
 
-def _position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+def position_weights(weights: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Weights with x's rank and size 1 on the channel axes."""
     if weights.ndim == x.ndim - len(axes):
         for axis in axes:

@@ -82,7 +82,7 @@ class StreamBatchNorm(nn.Module):
     def index(self) -> int:
         """The current population."""
         chosen = _current.get()
-        if isinstance(chosen, int) and 0 <= chosen < len(self.streams):
+        if type(chosen) is int and 0 <= chosen < len(self.streams):
             return chosen
         raise BadOption(
             "this layer keeps several populations apart and was not told which this is",

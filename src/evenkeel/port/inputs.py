@@ -21,6 +21,8 @@ _PIPELINES = frozenset(
     ("IteratorGetNext", "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2")
 )
 Feeds = Mapping[str, Any]
+# NumPy's kind of a placeholder -> kinds of values that it takes without a loss.
+_TAKEN = {"b": "b", "i": "iu", "u": "iu", "f": "biuf", "O": "OSU", "S": "OSU"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def given(
 ) -> Given:  # fmt: skip
     """The readings of a graph for one output.
 
-    Raises:  BadOption for an input whose size is open, or a placeholder without a value
+    Raises:  BadOption for an input whose size is open, a shape that is not the graph's, a placeholder
+             without a value or with one of another type
     """
     graph = source.graph
     modes = {mode: _modes(graph, mode) for mode in (False, True)}
@@ -93,7 +96,20 @@ def _modes(graph: Graph, value: bool) -> dict[Tensor, Any]:
 
 
 def _named(source: Source, feeds: Feeds) -> dict[Tensor, Any]:
-    return {source.tensor(name): np.asarray(value) for name, value in feeds.items()}
+    pairs = ((source.tensor(name), value) for name, value in feeds.items())
+    return {tensor: _fitting(tensor, value) for tensor, value in pairs}
+
+
+def _fitting(tensor: Tensor, value: Any) -> Any:
+    """A value as an array of the kind that a placeholder takes."""
+    found, kind = np.asarray(value), np.dtype(tensor.dtype.base_dtype.as_numpy_dtype).kind
+    if found.dtype.kind in _TAKEN.get(kind, kind):
+        return found
+    raise BadOption(
+        "this is no value of the placeholder's type",
+        got=f"{value!r} for {tensor.op.name} of type {tensor.dtype.base_dtype.name}",
+        do="give true or false for a bool, a number for numbers",
+    )
 
 
 def _variables(source: Source) -> dict[str, Any]:
@@ -157,7 +173,7 @@ def _sizes(
     """The shape of an input; None where the batch is."""
     for name, sizes in shapes.items():
         if not name or source.tensor(name) is tensor:
-            return (None, *sizes)
+            return (None, *_checked(tensor, sizes))
     known = tensor.shape.sizes if tensor.shape.ndims is not None else (None, None)
     if None in known[1:]:
         raise BadOption(
@@ -167,6 +183,22 @@ def _sizes(
             at=tensor.op.origin,
         )
     return tuple(known)
+
+
+def _checked(tensor: Tensor, sizes: Sequence[int]) -> Sequence[int]:
+    """Sizes from 1, where the graph has a shape those of it."""
+    known = tensor.shape.sizes[1:] if tensor.shape.ndims else None
+    fits = known is None or (
+        len(known) == len(sizes) and all(k in (None, s) for k, s in zip(known, sizes, strict=True))
+    )
+    if not fits or any(size < 1 for size in sizes):
+        raise BadOption(
+            "this is no shape of the input",
+            got=f"{','.join(map(str, sizes))} for {tensor.op.name} of shape {tensor.shape}",
+            do="give the sizes behind the batch, each 1 or more, those of the graph where it has them",
+            at=tensor.op.origin,
+        )
+    return sizes
 
 
 def _probe(tensor: Tensor, sizes: Sequence[int | None], batch: int) -> Any:

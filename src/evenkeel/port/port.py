@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from evenkeel.errors import BadRun
 from evenkeel.files import replace_file
 from evenkeel.port import rules
 from evenkeel.port.blocks import folded
@@ -153,11 +154,19 @@ def _proved(
 def write(ported: Ported, folder: str | Path, *, onnx: bool = False) -> list[Path]:
     """Write network.py, model.safetensors and, on demand, model.onnx; each whole or not at all.
 
-    Raises:  BadRun where a file cannot be written; MissingExtra without safetensors, or without what
-             the export to ONNX needs; OutputsDiffer where onnxruntime computes something else
+    Raises:  BadRun where the folder or a file cannot be written; MissingExtra without safetensors, or
+             without what the export to ONNX needs; OutputsDiffer where onnxruntime computes
+             something else
     """
     into = Path(folder)
-    into.mkdir(parents=True, exist_ok=True)
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRun(
+            "the folder cannot be made",
+            got=f"{into}: {error.strerror or error}",
+            do="name a folder that can be written, or one to be made",
+        ) from error
     with TemporaryDirectory() as kept:
         save_model(ported.module, Path(kept) / WEIGHTS)
         if onnx:

@@ -144,8 +144,16 @@ class Reading:
             _each(group, to_host) if arg.name in row.host else group
             for arg, group in zip(signature(op.type).inputs, groups, strict=True)
         ]
-        with torch.no_grad():
-            made = row.bake(op, self.state, "cpu")(*args)
+        try:
+            with torch.no_grad():
+                made = row.bake(op, self.state, "cpu")(*args)
+        except (RuntimeError, IndexError) as error:  # torch's, about sizes
+            raise BadData(
+                "a node cannot be computed from these inputs",
+                got=f"{op.type} {op.name!r}: {str(error).partition(chr(10))[0]}",
+                do="give the sizes and values that the graph is made for: --shape, --feed",
+                at=op.origin,
+            ) from error
         return made if isinstance(made, tuple) else (made,)
 
 

@@ -31,7 +31,8 @@ _ENDS = frozenset(
 
 
 def _is_computed(op: Operation) -> bool:
-    return op.outputs[0].dtype.is_floating and op.type not in PASSING | SWITCHES
+    dtype = op.outputs[0].dtype  # of a reference: an assignment's
+    return dtype.is_floating and not dtype.is_ref and op.type not in PASSING | SWITCHES
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,28 @@ def open_source(
     checkpoint: str | Path | None = None,
     output: str | None = None,
     averages: bool = False,
-    tags: Sequence[str] = (SERVING,),
+    tags: Sequence[str] | None = None,
 ) -> Source:
     """A program, meta graph, frozen graph, SavedModel, or checkpoint with its meta graph beside it.
 
-    Raises:  BadOption for what is none of these, or a program that fails before it has a graph;
-             BadData for a file that is damaged
+    ``arguments`` are a program's own; ``tags`` choose in a SavedModel, by default "serve".
+
+    Raises:  BadOption for what is none of these, a program that fails before it has a graph, or
+             options of another kind of source; BadData for a file that is damaged
     """
     file = Path(path)
+    is_saved = file.is_dir() and contains_saved_model(file)
+    _check_taken("arguments", arguments, file.suffix == ".py", "a program (.py)")
+    _check_taken("tags", tags, is_saved, "a SavedModel")
+    _check_taken("a checkpoint", checkpoint, not is_saved, "a graph without values of its own")
     if file.suffix == ".py":
         return from_program(
             file, arguments, checkpoint=checkpoint, output=output, averages=averages
         )
     if file.suffix in FROZEN:
         return _with_values(from_frozen(file), checkpoint, averages)
-    if file.is_dir() and contains_saved_model(file):
-        return from_saved_model(file, tags, averages=averages)
+    if is_saved:
+        return from_saved_model(file, tags or (SERVING,), averages=averages)
     meta = file if file.suffix == ".meta" else Path(f"{file}.meta")
     if meta.is_file():
         prefix = checkpoint or str(meta).removesuffix(".meta")
@@ -107,6 +114,12 @@ def open_source(
         got=f"{path}, which is no program, .meta, .pb or SavedModel, and has no .meta beside it",
         do="give the program that builds the graph: evenkeel port program.py --checkpoint PREFIX",
     )
+
+
+def _check_taken(what: str, given: Any, is_taken: bool, kind: str) -> None:
+    """Raise BadOption for what another kind of source takes."""
+    if given and not is_taken:
+        raise BadOption(f"only {kind} takes {what}", got=given, do="leave it out")
 
 
 def from_program(

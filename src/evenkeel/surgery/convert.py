@@ -11,7 +11,7 @@ from evenkeel.errors import BadOption
 from evenkeel.nn import FrozenBatchNorm, condition, stream
 from evenkeel.surgery.change import OURS, Journal, taken_back_on_error
 from evenkeel.surgery.decision import Plan, Survey, decide, survey
-from evenkeel.surgery.kinds import to_frozen, to_ghost, to_renorm
+from evenkeel.surgery.kinds import to_frozen, to_ghost, to_renorm, to_sync
 from evenkeel.surgery.populations import inside, to_conditional, to_streams
 from evenkeel.surgery.probe import BOTH, check
 from evenkeel.surgery.refuse import refusal
@@ -50,9 +50,9 @@ def convert(
     they were, others become modules after it; of several populations it leaves the first, or the one
     that ``stream=`` or ``condition=`` names. "frozen", "renorm" and "ghost" make FrozenBatchNorm,
     BatchRenorm and GhostBatchNorm of the layers, with ``options`` such as ``ghost_size=32``; these
-    compute the same in inference only. "streams" (``streams=2, own_affine=False``) and "conditional"
-    (``conditions=``) make StreamBatchNorm and ConditionalBatchNorm, whose populations all begin as
-    the layer was.
+    compute the same in inference only. "sync" (``group=``) makes SyncBatchNorm. "streams" (``streams=2,
+    own_affine=False``) and "conditional" (``conditions=``) make StreamBatchNorm and
+    ConditionalBatchNorm, whose populations all begin as the layer was.
 
     Every layer stays the same object with the same tensors, flags and hooks, and becomes one of ours.
     An activation module that its layer takes over becomes ``Identity``; for functions, sums and
@@ -193,6 +193,7 @@ _VERBS: dict[str, Callable[..., Conversion]] = {
     "frozen": to_frozen,
     "renorm": to_renorm,
     "ghost": to_ghost,
+    "sync": to_sync,
     "streams": to_streams,
     "conditional": to_conditional,
 }
@@ -200,6 +201,7 @@ _VERBS: dict[str, Callable[..., Conversion]] = {
 _OPTIONS: dict[str, set[str]] = {
     "fused": set(),
     "torch": {"stream", "condition"},
+    "sync": {"group"},
     "streams": {"streams", "own_affine"},
     "conditional": {"conditions"},
 }

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from evenkeel.errors import MissingExtra, OutputsDiffer
 from evenkeel.files import write_whole
 from evenkeel.surgery.modes import inference
-from evenkeel.surgery.probe import allowed_in, arguments, relative_error, tensors_in
+from evenkeel.surgery.probe import (
+    allowed_in,
+    arguments,
+    check_whole,
+    relative_error,
+    tensors_in,
+)
 
 
 def export_onnx(
@@ -25,8 +31,9 @@ def export_onnx(
     Dtypes:  as the model's
     Error:   the largest difference over the largest value of each output on the probe; at most
              ``tolerance``, by default 1e-4 in f32, 1e-9 in f64, 2e-2 in f16 and bf16
-    Raises:  MissingExtra without onnx, onnxscript and onnxruntime; OutputsDiffer when onnxruntime
-             computes something else; then no file is written and one that was there is kept
+    Raises:  MissingExtra without onnx, onnxscript and onnxruntime; BadData for a probe with NaN;
+             OutputsDiffer when onnxruntime computes something else; then no file is written and one
+             that was there is kept
     Source:  torch.onnx.export with dynamo=True; onnxruntime
 
     ``probe`` is a tensor, a tuple of arguments, or a mapping of named ones. The model itself is not
@@ -36,6 +43,7 @@ def export_onnx(
     0.0
     """
     _check_installed()
+    check_whole(probe)
     args, options = arguments(probe)
     with inference(model), torch.no_grad():
         want = _outputs(model(*args, **options))
@@ -52,13 +60,14 @@ def export_program(
 
     Math:    the same function; the first axis of every input may have any size where the model allows
     Error:   as ``export_onnx``, of the program as it was read back
-    Raises:  OutputsDiffer when it computes something else; then no file is written and one that was
-             there is kept
+    Raises:  BadData for a probe with NaN; OutputsDiffer when it computes something else; then no file
+             is written and one that was there is kept
     Source:  torch.export.export, torch.export.save
 
     >>> export_program(nn.Linear(2, 2), torch.ones(2, 2), "/tmp/x.pt2")  # doctest: +SKIP
     0.0
     """
+    check_whole(probe)
     args, options = arguments(probe)
     file = io.BytesIO()
     with inference(model), torch.no_grad():

@@ -6,7 +6,14 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from evenkeel.errors import located
-from evenkeel.nn import BatchNorm, BatchRenorm, CumulativeAverage, Ema, GhostBatchNorm
+from evenkeel.nn import (
+    BatchNorm,
+    BatchRenorm,
+    CumulativeAverage,
+    Ema,
+    GhostBatchNorm,
+    SyncBatchNorm,
+)
 from evenkeel.nn.spec import Spec
 from evenkeel.surgery.change import OURS, Journal, spec_of
 from evenkeel.surgery.freeze import frozen_in_place
@@ -42,11 +49,28 @@ def to_ghost(model: nn.Module, journal: Journal, **options: Any) -> Conversion:
     """Every plain layer as GhostBatchNorm over the same tensors."""
 
     def build(spec: Spec) -> BatchNorm:
-        running_var = "unbiased" if spec.unbiased else "biased"
-        own = {**_shared(spec), "running": spec.running, "running_var": running_var, **options}
-        return GhostBatchNorm(spec.channels, spec.eps, **own)
+        return GhostBatchNorm(spec.channels, spec.eps, **{**_all_of(spec), **options})
 
     return _rebuilt(model, journal, build, lambda spec, layer: "")
+
+
+def to_sync(model: nn.Module, journal: Journal, group: Any = None) -> Conversion:
+    """Every plain layer as SyncBatchNorm over the same tensors, which knows its path."""
+
+    def build(spec: Spec) -> BatchNorm:
+        return SyncBatchNorm(spec.channels, spec.eps, group=group, **_all_of(spec))
+
+    done = _rebuilt(model, journal, build, lambda spec, layer: "")
+    for site in sites(model):
+        if isinstance(site.module, SyncBatchNorm) and not site.module.place:
+            journal.remember(site.module)
+            site.module.place = site.path
+    return done
+
+
+def _all_of(spec: Spec) -> dict[str, Any]:
+    running_var = "unbiased" if spec.unbiased else "biased"
+    return {**_shared(spec), "running": spec.running, "running_var": running_var}
 
 
 def _shared(spec: Spec) -> dict[str, Any]:

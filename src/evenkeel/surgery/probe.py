@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evenkeel.errors import OutputsDiffer
+from evenkeel.errors import BadData, OutputsDiffer
 
 BOTH = ("inference", "training")
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -25,11 +25,25 @@ def check(
     """Raise OutputsDiffer unless the two models do the same with ``probe``.
 
     Copies of the models run, and the state of torch's random numbers is put back.
+
+    Raises:  BadData for a probe with NaN
     """
+    check_whole(probe)
     for mode in modes:
         want = _observed(original, probe, mode)
         got = _observed(converted, probe, mode)
         _compare(got, want, tolerance, mode)
+
+
+def check_whole(probe: Any) -> None:
+    """Raise BadData for a probe with NaN: both models would give NaN, which agrees with anything."""
+    for name, value in tensors_in("the probe", probe):
+        if value.is_floating_point() and bool(value.isnan().any()):
+            raise BadData(
+                "a probe with NaN compares nothing",
+                got=f"{int(value.isnan().sum())} of {value.numel()} values of {name} are NaN",
+                do="give a batch of numbers",
+            )
 
 
 def own_error(model: nn.Module, probe: Any) -> float:

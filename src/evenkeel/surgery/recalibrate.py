@@ -43,8 +43,9 @@ def recalibrate(
     Error:   layer by layer: within 1e-6 of the float64 statistics of what reaches the layer, whatever
              the order and size of the batches. Joint: so for the first layer; the others see inputs
              that are normalized batch by batch, as in training, which depends on how the data is cut
-    Raises:  BadOption; BadData for a batch with NaN or infinity, or passes of different lengths;
-             EmptyBatch without any batch; after any error or interruption the model is as it was
+    Raises:  BadOption, also for a tensor in the place of batches; BadData for a batch with NaN or
+             infinity, or passes of different lengths; EmptyBatch without any batch; after any error or
+             interruption the model is as it was
     Source:  Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 2; Wu & Johnson 2021, arXiv:2105.07576,
              section 3
 
@@ -208,6 +209,17 @@ def _call(model: nn.Module, batch: Any) -> Any:
     return model(*args, **options)
 
 
+def check_batches(batches: Any) -> None:
+    """Raise BadOption for what is no batches: a tensor would be taken apart row by row."""
+    is_many = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    if isinstance(batches, Tensor | Mapping | str) or not is_many:
+        raise BadOption(
+            "batches are a list, a loader, or what else gives one after the other",
+            got=type(batches).__name__,
+            do="give [batch] for a single one",
+        )
+
+
 def _check(model: nn.Module, batches: Iterable[Any], method: str, layerwise: bool) -> None:
     if not isinstance(model, nn.Module):
         raise BadOption("this takes a model", got=type(model).__name__, do="give a torch.nn.Module")
@@ -215,6 +227,7 @@ def _check(model: nn.Module, batches: Iterable[Any], method: str, layerwise: boo
         raise BadOption(
             "unknown method", got=repr(method), do=f"use {' or '.join(map(repr, METHODS))}"
         )
+    check_batches(batches)
     if layerwise and isinstance(batches, Iterator):
         raise BadOption(
             "layer by layer goes through the batches many times, and an iterator ends with the first",

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from evenkeel.tf1 import errors
 from evenkeel.tf1.catalogue import missing
+from evenkeel.tf1.system_errors import as_tensorflow, text_of
 
 __all__ = [
     "Copy", "DeleteRecursively", "Exists", "FastGFile", "GFile", "Glob", "IsDirectory",
@@ -18,29 +18,7 @@ __all__ = [
     "exists", "glob", "isdir", "listdir", "makedirs", "mkdir", "remove", "rename", "rmtree", "stat",
     "walk",
 ]  # fmt: skip
-_ERRORS: tuple[tuple[type[OSError], type[errors.OpError]], ...] = (
-    (FileNotFoundError, errors.NotFoundError),
-    (FileExistsError, errors.AlreadyExistsError),
-    (PermissionError, errors.PermissionDeniedError),
-    (NotADirectoryError, errors.FailedPreconditionError),
-    (IsADirectoryError, errors.FailedPreconditionError),
-    (OSError, errors.FailedPreconditionError),
-)
 _glob: Callable[[str], list[str]] = glob
-
-
-def _text(path: Any) -> str:
-    return path.decode() if isinstance(path, bytes) else os.fspath(path)
-
-
-@contextmanager
-def _named(path: Any) -> Iterator[None]:
-    """What the system says, as TensorFlow's class."""
-    try:
-        yield
-    except OSError as error:
-        kind = next(mine for theirs, mine in _ERRORS if isinstance(error, theirs))
-        raise kind(None, None, f"{_text(path)}; {error.strerror}") from None
 
 
 class GFile:
@@ -56,7 +34,7 @@ class GFile:
     """
 
     def __init__(self, name: Any, mode: str = "r") -> None:
-        self._name, self._mode = _text(name), mode
+        self._name, self._mode = text_of(name), mode
         if mode.rstrip("+b") not in ("r", "w", "a"):
             raise ValueError(f"mode is not r or w or a: {mode!r}")
         self._file: Any = None
@@ -80,7 +58,7 @@ class GFile:
             raise errors.PermissionDeniedError(None, None, "File isn't open for writing")
         if self._file is None:
             coding = None if "b" in self._mode else "utf-8"
-            with _named(self._name):
+            with as_tensorflow(self._name):
                 self._file = Path(self._name).open(  # noqa: SIM115  # closed by ``close``
                     self._mode, encoding=coding, newline=None if coding is None else ""
                 )
@@ -119,7 +97,7 @@ class GFile:
 
     def size(self) -> int:
         """How many bytes the file has."""
-        with _named(self._name):
+        with as_tensorflow(self._name):
             return Path(self._name).stat().st_size
 
     def flush(self) -> None:
@@ -155,64 +133,65 @@ Open = FastGFile = GFile
 
 def Exists(filename: Any) -> bool:  # noqa: N802  # TensorFlow's names, here and below
     """Whether there is a file or folder of this name."""
-    return Path(_text(filename)).exists()
+    return Path(text_of(filename)).exists()
 
 
 def IsDirectory(dirname: Any) -> bool:  # noqa: N802
     """Whether this is a folder."""
-    return Path(_text(dirname)).is_dir()
+    return Path(text_of(dirname)).is_dir()
 
 
 def ListDirectory(dirname: Any) -> list[str]:  # noqa: N802
     """The names in a folder; NotFoundError where there is none."""
     if not IsDirectory(dirname):
-        raise errors.NotFoundError(None, None, f"Could not find directory {_text(dirname)}")
-    return [entry.name for entry in Path(_text(dirname)).iterdir()]
+        raise errors.NotFoundError(None, None, f"Could not find directory {text_of(dirname)}")
+    with as_tensorflow(dirname):
+        return [entry.name for entry in Path(text_of(dirname)).iterdir()]
 
 
 def Glob(filename: Any) -> list[str]:  # noqa: N802
     """The paths that match a pattern, or one of several."""
     patterns = filename if isinstance(filename, list | tuple) else [filename]
-    return [found for pattern in patterns for found in sorted(_glob(_text(pattern)))]
+    return [found for pattern in patterns for found in sorted(_glob(text_of(pattern)))]
 
 
 def MkDir(dirname: Any) -> None:  # noqa: N802
     """Make a folder in one that exists."""
-    with _named(dirname):
-        Path(_text(dirname)).mkdir()
+    with as_tensorflow(dirname):
+        Path(text_of(dirname)).mkdir()
 
 
 def MakeDirs(dirname: Any) -> None:  # noqa: N802
     """Make a folder and those around it; nothing where it is there."""
-    with _named(dirname):
-        Path(_text(dirname)).mkdir(parents=True, exist_ok=True)
+    with as_tensorflow(dirname):
+        Path(text_of(dirname)).mkdir(parents=True, exist_ok=True)
 
 
 def Remove(filename: Any) -> None:  # noqa: N802
     """Delete a file."""
-    with _named(filename):
-        Path(_text(filename)).unlink()
+    with as_tensorflow(filename):
+        Path(text_of(filename)).unlink()
 
 
 def DeleteRecursively(dirname: Any) -> None:  # noqa: N802
     """Delete a folder with everything in it."""
-    with _named(dirname):
-        path = Path(_text(dirname))
+    with as_tensorflow(dirname):
+        path = Path(text_of(dirname))
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def Copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:  # noqa: N802
     """Copy a file; AlreadyExistsError where ``newpath`` is there and may not be replaced."""
     _free(newpath, overwrite)
-    with _named(oldpath):
-        shutil.copyfile(_text(oldpath), _text(newpath))
+    with as_tensorflow(oldpath):
+        shutil.copyfile(text_of(oldpath), text_of(newpath))
 
 
 def Rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:  # noqa: N802
     """Rename a file or folder; AlreadyExistsError where ``newname`` may not be replaced."""
     _free(newname, overwrite)
-    with _named(oldname):
-        Path(_text(oldname)).replace(_text(newname))
+    with as_tensorflow(oldname):
+        Path(text_of(oldname)).replace(text_of(newname))
 
 
 def _free(path: Any, overwrite: bool) -> None:
@@ -231,14 +210,14 @@ class FileStatistics:
 
 def Stat(filename: Any) -> FileStatistics:  # noqa: N802
     """Length, time and kind of a file."""
-    with _named(filename):
-        found = Path(_text(filename)).stat()
+    with as_tensorflow(filename):
+        found = Path(text_of(filename)).stat()
     return FileStatistics(found.st_size, found.st_mtime_ns, IsDirectory(filename))
 
 
 def Walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:  # noqa: N802
     """Each folder below ``top`` with the folders and files in it; the inner first unless in order."""
-    for folder, folders, files in os.walk(_text(top), topdown=in_order):
+    for folder, folders, files in os.walk(text_of(top), topdown=in_order):
         folders.sort()
         yield folder, list(folders), sorted(files)
 

@@ -4,8 +4,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from evenkeel.tf1 import errors
 from evenkeel.tf1.catalogue import missing
-from evenkeel.tf1.records import framed, opened, records
+from evenkeel.tf1.records import framed, opened, reading, records
 
 __all__ = [
     "TFRecordCompressionType", "TFRecordOptions", "TFRecordWriter", "tf_record_iterator",
@@ -60,18 +61,24 @@ class TFRecordWriter:
     def __init__(self, path: Any, options: Any = None) -> None:
         packing = _compression(options)
         level = getattr(options, "compression_level", None)
-        self._packer = (
-            zlib.compressobj(-1 if level is None else level) if packing == "ZLIB" else None
-        )
-        self._file = opened(path, "" if self._packer else packing, "wb")
+        level = zlib.Z_DEFAULT_COMPRESSION if level is None else level
+        self._packer = zlib.compressobj(level) if packing == "ZLIB" else None
+        self._file = opened(path, "" if self._packer else packing, "wb", level)
 
     def write(self, record: Any) -> None:
-        """Append one record."""
+        """Append one record.
+
+        Raises: TypeError for what is no text or bytes; FailedPreconditionError after ``close``
+        """
+        if not isinstance(record, str | bytes | bytearray | memoryview):
+            raise TypeError(f"a record is bytes or text, but got {type(record).__name__}")
+        self._check_open()
         data = framed(record.encode() if isinstance(record, str) else bytes(record))
         self._file.write(self._packer.compress(data) if self._packer else data)
 
     def flush(self) -> None:
         """Bring what was written to the file."""
+        self._check_open()
         if self._packer:
             self._file.write(self._packer.flush(zlib.Z_SYNC_FLUSH))
         self._file.flush()
@@ -82,6 +89,12 @@ class TFRecordWriter:
             self._file.write(self._packer.flush())
         self._file.close()
 
+    def _check_open(self) -> None:
+        if self._file.closed:
+            raise errors.FailedPreconditionError(
+                None, None, "Writer not initialized or previously closed"
+            )
+
     def __enter__(self) -> "TFRecordWriter":
         return self
 
@@ -90,8 +103,11 @@ class TFRecordWriter:
 
 
 def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
-    """The records of a file."""
-    with opened(path, _compression(options)) as file:
+    """The records of a file.
+
+    Raises: DataLossError for a damaged one, at the record; NotFoundError
+    """
+    with reading(path, _compression(options)) as file:
         yield from records(file)
 
 

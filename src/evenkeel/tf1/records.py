@@ -1,42 +1,53 @@
 """TFRecord files: lengths, data, and a checksum of each."""
 
 import gzip
+import io
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from evenkeel.checkpoint.checksum import masked
 from evenkeel.tf1 import errors
+from evenkeel.tf1.system_errors import as_tensorflow, text_of
 
 _LENGTH, _SUM = struct.Struct("<Q"), struct.Struct("<I")
 
 
-def opened(path: Any, compression: str, mode: str = "rb") -> IO[bytes]:
-    """A file, unpacked while it is read or packed while it is written.
+def opened(path: Any, compression: str, mode: str = "rb", level: int = 9) -> IO[bytes]:
+    """A file, unpacked while it is read or packed while it is written; ``level`` is GZIP's.
 
-    Raises:  NotFoundError where there is no such file; InvalidArgumentError for another compression
+    Raises:  NotFoundError and its like where it cannot be opened; InvalidArgumentError for another
+             compression
     """
-    name = path.decode() if isinstance(path, bytes) else str(path)
+    name = text_of(path)
     if compression not in ("", "GZIP", "ZLIB"):
         raise errors.InvalidArgumentError(
             None, None, f"Unsupported compression type: {compression}"
         )
-    try:
+    with as_tensorflow(name):
         if compression == "GZIP":
-            return gzip.open(name, mode)  # type: ignore[return-value]  # binary modes only
+            return gzip.open(name, mode, level)  # type: ignore[return-value]  # binary modes only
         if compression == "ZLIB" and mode == "rb":
-            return _unpacked(name)
+            return io.BytesIO(zlib.decompress(Path(name).read_bytes()))
         return Path(name).open(mode)
-    except FileNotFoundError:
-        raise errors.NotFoundError(None, None, f"{name}; No such file or directory") from None
 
 
-def _unpacked(name: str) -> IO[bytes]:
-    import io
+@contextmanager
+def reading(path: Any, compression: str) -> Iterator[IO[bytes]]:
+    """A file to read, closed after.
 
-    return io.BytesIO(zlib.decompress(Path(name).read_bytes()))
+    Raises:  as ``opened``; DataLossError for what is not packed as ``compression`` says, or is cut
+    """
+    with as_tensorflow(path):
+        try:
+            with opened(path, compression) as file:
+                yield file
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            words = f"{text_of(path)}: not whole {compression} data: {error}"
+            raise errors.DataLossError(None, None, words) from None
 
 
 def framed(data: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from evenkeel.tf1 import errors, stacks
+from evenkeel.tf1.api.config import Options
 from evenkeel.tf1.feeds import fed_tensors, feeder
 from evenkeel.tf1.fetches import Fetches, key_of
 from evenkeel.tf1.graph import Graph
@@ -38,13 +39,24 @@ class _Call:
 
 
 class BaseSession:
-    """What Session and InteractiveSession share."""
+    """What Session and InteractiveSession share.
+
+    Raises: NotFoundError for a ``target``: a session runs in its own process; TypeError for a graph
+    or a config that is none
+    """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
         if graph is not None and not isinstance(graph, Graph):
             raise TypeError(f"graph must be a tf.Graph, but got {type(graph)}")
         if not isinstance(target, str | bytes):
             raise TypeError(f"target must be a string, but got {type(target)}")
+        if target:
+            raise errors.NotFoundError(
+                None, None, "No session factory registered for the given session options: "
+                f"{{target: {target!r}}}: there is one process and no server",
+            )  # fmt: skip
+        if config is not None and not isinstance(config, Options):
+            raise TypeError(f"config must be a tf.ConfigProto, but got {type(config)}")
         self.graph = graph or stacks.get_default_graph()
         self.sess_str, self._config, self._closed = target, config, False
         self.state = State(_device[0])
@@ -89,6 +101,11 @@ class BaseSession:
         if plain and len(tensors) == len(feeds):
             self._calls[key_of(fetches), tuple(feeds)] = call
         return call
+
+    @property
+    def graph_def(self) -> Any:
+        """The graph as a GraphDef."""
+        return self.graph.as_graph_def()
 
     def make_callable(self, fetches: Any, feed_list: Any = None, **_: Any) -> Callable[..., Any]:
         """A function of the fed values."""

@@ -136,3 +136,65 @@ def test_whole_files(tmp_path: Path) -> None:
         session.run(write)
         assert session.run(content) == b"text"
         assert session.run(tf.matching_files(f"{tmp_path}/*/w")).tolist() == [path.encode()]
+
+
+def test_files_that_are_not_what_they_are_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"a\nb\n")
+    (tmp_path / "cut").write_bytes(gzip.compress(b"a\nb\n" * 1000)[:-9])
+    with pytest.raises(tf.errors.FailedPreconditionError, match="Is a directory"):
+        elements(tf.data.TextLineDataset(str(tmp_path)))
+    for name, packing in (("plain", "GZIP"), ("cut", "GZIP"), ("plain", "ZLIB")):
+        with pytest.raises(tf.errors.DataLossError, match=f"{name}: not whole {packing} data"):
+            elements(tf.data.TextLineDataset(str(tmp_path / name), packing), 2000)
+    with pytest.raises(tf.errors.DataLossError, match="plain: not whole ZLIB"):
+        list(tf.python_io.tf_record_iterator(str(tmp_path / "plain"), "ZLIB"))
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.FailedPreconditionError, match="Is a directory"):
+            session.run(tf.read_file(str(tmp_path)))
+        with pytest.raises(tf.errors.OpError, match=r"File exists|Not a directory"):
+            session.run(tf.write_file(str(tmp_path / "plain" / "x"), "a"))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="cannot identify image file\n"):
+            session.run(tf.image.decode_png(b"no image"))
+
+
+def test_what_a_writer_of_records_refuses(tmp_path: Path) -> None:
+    writer = tf.python_io.TFRecordWriter(str(tmp_path / "r"))
+    with pytest.raises(TypeError, match="bytes or text, but got int"):
+        writer.write(5)
+    writer.close()
+    for call in (lambda: writer.write(b"x"), writer.flush):
+        with pytest.raises(tf.errors.FailedPreconditionError, match="previously closed"):
+            call()
+    assert (tmp_path / "r").read_bytes() == b""
+
+
+def test_the_level_of_gzip_is_taken(tmp_path: Path) -> None:
+    sizes = []
+    for level in (0, 9):
+        options = tf.python_io.TFRecordOptions("GZIP", compression_level=level)
+        with tf.python_io.TFRecordWriter(str(tmp_path / "r"), options) as writer:
+            writer.write(b"x" * 10000)
+        sizes.append((tmp_path / "r").stat().st_size)
+    assert sizes[0] > 10000 > 200 > sizes[1]
+
+
+def test_numbers_that_must_be_positive() -> None:
+    numbers = tf.data.Dataset.range(4)
+    batched = tf.data.experimental.map_and_batch
+    for made in (
+        numbers.map(lambda x: x, num_parallel_calls=0),
+        numbers.map(lambda x: x, num_parallel_calls=-5),
+        numbers.interleave(tf.data.Dataset.range, cycle_length=0),
+        numbers.interleave(tf.data.Dataset.range, cycle_length=1, block_length=0),
+        numbers.apply(batched(lambda x: x, 0)),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be greater than zero"):
+            elements(made)
+
+
+def test_an_option_of_datasets_that_is_not_there() -> None:
+    options = tf.data.Options()
+    with pytest.raises(AttributeError, match="Cannot set the property autotune on Options"):
+        options.autotune = True
+    with pytest.raises(AttributeError, match="property fusion on OptimizationOptions"):
+        options.experimental_optimization.fusion = True

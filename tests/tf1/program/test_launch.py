@@ -198,3 +198,14 @@ def test_the_device_is_that_of_sessions_and_is_put_back(
     run_program(file, device="meta")
     assert capsys.readouterr().out == "meta\n"
     assert session._device == ["cpu"]
+
+
+def test_frames_of_generated_code_are_not_shown(run: Run) -> None:
+    ended = run("import tensorflow as tf\nv = tf.Variable(1.0)\ntf.Session().run(v)\n")
+    assert ended.err.count("Traceback") == 1
+    assert "<eval_with_key>" not in ended.err
+
+
+def test_an_option_that_is_not_there() -> None:
+    with pytest.raises(BadOption, match=r"no such option\n  got: --devic"):
+        run_program("--devic", ["cpu", "train.py"])

@@ -67,9 +67,12 @@ def test_a_command_that_may_be_needed_is_refused(tmp_path: Path, code: str) -> N
 def test_older_formats_and_what_is_no_notebook() -> None:
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["x = 1"]}]}]}
     assert [cell.code for cell in cells("a.ipynb", json.dumps(old).encode())] == ["x = 1\n"]
-    for data in (b"x = 1", b"[]", b'{"cells": [{"cell_type": "code"}]}'):
-        with pytest.raises(BadData, match="not a notebook"):
-            cells("a.ipynb", data)
+    with pytest.raises(BadData, match="no JSON"):
+        cells("a.ipynb", b"x = 1")
+    source = '{"cells": [{"cell_type": "code", "source": 5}]}'
+    for data in ("[]", '{"cells": 3}', '{"cells": [{"cell_type": "code"}]}', source):
+        with pytest.raises(BadData, match="without the cells of a notebook"):
+            cells("a.ipynb", data.encode())
 
 
 def test_check_names_the_cell(tmp_path: Path) -> None:

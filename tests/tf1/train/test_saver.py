@@ -427,3 +427,8 @@ def test_a_kill_never_loses_the_previous_checkpoint(tmp_path: Path, kind: str) -
         assert np.unique(found["w"]).tolist() == [found["n"]]  # all of one step
         others = tf.train.get_checkpoint_state(str(folder)).all_model_checkpoint_paths
         assert all(np.unique(tf.train.load_variable(p, "w")).size == 1 for p in others)
+
+
+def test_what_is_no_variable_is_refused() -> None:
+    with tf.Graph().as_default(), pytest.raises(TypeError, match="is not a Variable: 3"):
+        tf.train.Saver([3])

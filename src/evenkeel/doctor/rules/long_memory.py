@@ -2,7 +2,8 @@
 
 Symptom:   inference is bad after a short training and gets better by itself with more steps.
 Measured:  the share of the initial values (mean 0, variance 1) that is still in the running
-           statistics: (1 − momentum) to the number of updates.
+           statistics: (1 − momentum) to the number of updates. Statistics that agree with the batches
+           were taken from data since (recalibrate), whatever the counter says.
 Threshold: 10 %. With 0.001 (a decay of 0.999) and 200 steps it is 82 %.
 Do:        evenkeel.recalibrate(model, batches) now; a larger momentum, or a zero-debiased average
            (running=ek.ZeroDebiasedEma()), in the next training.
@@ -44,13 +45,15 @@ RULE = add(
         __doc__ or "",
         check,
         fires_on=(
-            model(layer(momentum=0.001, updates=200)),
-            model(layer(momentum=0.01, updates=None), steps=100),
+            model(layer(momentum=0.001, updates=200, running_mean=(0.09,) * 4)),
+            model(layer(momentum=0.01, updates=None, running_mean=(0.32,) * 4), steps=100),
+            model(layer(momentum=0.001, updates=200, calls=())),
         ),
         silent_on=(
             model(),
-            model(layer(momentum=0.001, updates=200, debiased=True)),
-            model(layer(momentum=None, updates=20)),
+            model(layer(momentum=0.001, updates=200)),  # statistics of the batches, however counted
+            model(layer(momentum=0.001, updates=200, running_mean=(0.09,) * 4, debiased=True)),
+            model(layer(momentum=None, updates=20, running_mean=(0.09,) * 4)),
         ),
         repair=take_anew,
     )

@@ -4,8 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+class _Named:
+    """Settings of fixed names, as TensorFlow's."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in type(self).__dataclass_fields__:  # type: ignore[attr-defined]  # a dataclass
+            raise AttributeError(f"Cannot set the property {name} on {type(self).__name__}.")
+        super().__setattr__(name, value)
+
+
 @dataclass
-class OptimizationOptions:
+class OptimizationOptions(_Named):
     """Which rewrites are allowed. Only ``shuffle_and_repeat_fusion`` changes an order.
 
     Everything else is a hint about speed, kept and without meaning here.
@@ -28,7 +37,7 @@ class OptimizationOptions:
 
 
 @dataclass
-class ThreadingOptions:
+class ThreadingOptions(_Named):
     """How many threads: hints, without meaning here."""
 
     max_intra_op_parallelism: int | None = None
@@ -36,7 +45,7 @@ class ThreadingOptions:
 
 
 @dataclass
-class Options:
+class Options(_Named):
     """Options of a dataset, for ``Dataset.with_options``.
 
     >>> options = Options()

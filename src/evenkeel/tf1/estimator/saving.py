@@ -12,6 +12,7 @@ from evenkeel.tf1.estimator.model_fn import ModeKeys
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.keys import GraphKeys
 from evenkeel.tf1.session import Session
+from evenkeel.tf1.system_errors import as_tensorflow
 from evenkeel.tf1.train.saver import Saver
 from evenkeel.tf1.train.scaffold import Scaffold
 from evenkeel.tf1.train.steps import create_global_step
@@ -28,8 +29,9 @@ def export(
     builder.save(as_text)
     for inside, source in (assets_extra or {}).items():
         target = unfinished / "assets.extra" / inside
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        with as_tensorflow(source):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
     unfinished.rename(place)
     return str(place).encode()
 

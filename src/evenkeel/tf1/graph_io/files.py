@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from evenkeel.files import write_whole
 from evenkeel.tf1 import errors
 from evenkeel.tf1.graph_io.damage import place_of
+from evenkeel.tf1.system_errors import as_tensorflow
 
 LARGEST = 2**31 - 1  # bytes: what protobuf allows for one message
 
@@ -25,7 +26,8 @@ def read_message(path: Any, kind: Any) -> Any:
         raise OSError(f"File {file} does not exist.")
     if file.stat().st_size > LARGEST:
         raise errors.DataLossError(None, None, f"{file}: larger than {LARGEST} bytes")
-    data = file.read_bytes()
+    with as_tensorflow(file):
+        data = file.read_bytes()
     if file.suffix in (".pbtxt", ".prototxt"):
         return _text(data, kind, file)
     try:
@@ -64,9 +66,10 @@ def _text(data: bytes, kind: Any, file: Path) -> Any:
 def write_message(path: Any, message: Any, as_text: bool) -> str:
     """Write a message; the folder is made where it is missing. The path."""
     file = Path(os.fspath(path))
-    file.parent.mkdir(parents=True, exist_ok=True)
     data = text_format.MessageToString(message).encode() if as_text else message.SerializeToString()
-    write_whole(file, data)
+    with as_tensorflow(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, data)
     return str(file)
 
 

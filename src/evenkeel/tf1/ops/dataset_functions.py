@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from evenkeel.tf1 import errors
-from evenkeel.tf1.ops.datasets import Element, Make, batches
+from evenkeel.tf1.ops.datasets import Element, Make, batches, positive
 from evenkeel.tf1.ops.rules import scalar
 from evenkeel.tf1.ops.table import op
 from evenkeel.tf1.values import to_numpy
@@ -21,6 +21,12 @@ def _applied(function: Any, state: Any, others: list[Any]) -> Callable[[Element]
     return lambda element: call(*element, *others)
 
 
+def _chosen(number: int, name: str, op: Any) -> None:
+    """That a number is positive, or left to TensorFlow."""
+    if number != _AUTOTUNE:
+        positive(number, name, op)
+
+
 @op("MapDataset", shape=scalar)
 def map_dataset(source: Make, others: list[Any], *, f: Any, state: Any) -> Make:
     """A function of each element."""
@@ -29,8 +35,11 @@ def map_dataset(source: Make, others: list[Any], *, f: Any, state: Any) -> Make:
 
 
 @op("ParallelMapDataset", host=("num_parallel_calls",), shape=scalar)
-def parallel_map(source: Make, others: list[Any], calls: int, *, f: Any, state: Any) -> Make:
+def parallel_map(
+    source: Make, others: list[Any], calls: int, *, f: Any, state: Any, op: Any
+) -> Make:
     """A function of each element, several at once, in order."""
+    _chosen(calls, "num_parallel_calls", op)
     call = _applied(f, state, others)
     threads = (os.cpu_count() or 1) if calls == _AUTOTUNE else calls
     return lambda fused: _ahead(call, source(fused), threads)
@@ -55,9 +64,11 @@ def _ahead(call: Callable[[Any], Any], elements: Iterator[Any], threads: int) ->
     host=("batch_size", "num_parallel_calls", "drop_remainder"))  # fmt: skip
 def map_and_batch(
     source: Make, others: list[Any], size: int, calls: int, drop_remainder: bool, *, f: Any,
-    state: Any,
+    state: Any, op: Any,
 ) -> Make:  # fmt: skip
     """A function of each element, and several results in one."""
+    positive(size, "batch_size", op)
+    _chosen(calls, "num_parallel_calls", op)
     call = _applied(f, state, others)
     return lambda fused: batches(map(call, source(fused)), size, drop_remainder)
 
@@ -79,9 +90,13 @@ def flat_map(source: Make, others: list[Any], *, f: Any, state: Any) -> Make:
 @op("InterleaveDataset", "ParallelInterleaveDatasetV2", shape=scalar,
     host=("cycle_length", "block_length", "num_parallel_calls"))  # fmt: skip
 def interleave(
-    source: Make, others: list[Any], cycle: int, block: int, calls: int = 1, *, f: Any, state: Any
+    source: Make, others: list[Any], cycle: int, block: int, calls: int = 1, *, f: Any, state: Any,
+    op: Any,
 ) -> Make:  # fmt: skip
     """The datasets that a function makes of the elements, several in turn."""
+    _chosen(cycle, "cycle_length", op)
+    positive(block, "block_length", op)
+    _chosen(calls, "num_parallel_calls", op)
     call = _applied(f, state, others)
     slots = (os.cpu_count() or 1) if cycle == _AUTOTUNE else cycle
 
@@ -95,10 +110,10 @@ def interleave(
     host=("cycle_length", "block_length", "sloppy", "buffer_output_elements",
           "prefetch_input_elements"))  # fmt: skip
 def parallel_interleave(
-    source: Make, others: list[Any], cycle: int, block: int, *_: Any, f: Any, state: Any
+    source: Make, others: list[Any], cycle: int, block: int, *_: Any, f: Any, state: Any, op: Any
 ) -> Make:
     """``interleave``: always in order, which sloppiness allows."""
-    made: Make = interleave(source, others, cycle, block, f=f, state=state)
+    made: Make = interleave(source, others, cycle, block, f=f, state=state, op=op)
     return made
 
 

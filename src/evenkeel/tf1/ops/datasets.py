@@ -97,7 +97,8 @@ class _Shuffled:
         return shuffled(lambda: self.source(fused), self.size, Draws(self.seeds), count)
 
 
-def _positive(size: int, name: str, op: Any) -> int:
+def positive(size: int, name: str, op: Any) -> int:
+    """The number itself; InvalidArgumentError where it is not positive."""
     if size <= 0:
         raise errors.InvalidArgumentError(None, op, f"{name} must be greater than zero.")
     return size
@@ -109,7 +110,7 @@ def shuffle_dataset(
 ) -> Make:
     """The elements in random order, drawn from a buffer."""
     seeds = Seeds(seed, seed2)
-    return _Shuffled(source, _positive(size, "buffer_size", op), seeds, reshuffle_each_iteration)
+    return _Shuffled(source, positive(size, "buffer_size", op), seeds, reshuffle_each_iteration)
 
 
 @op("ShuffleAndRepeatDataset", host=("buffer_size", "seed", "seed2", "count"), shape=scalar)
@@ -117,7 +118,7 @@ def shuffle_and_repeat(
     source: Make, size: int, seed: int, seed2: int, count: int, *, op: Any
 ) -> Make:
     """Several passes, each in an order of its own."""
-    both = _Shuffled(source, _positive(size, "buffer_size", op), Seeds(seed, seed2), True)
+    both = _Shuffled(source, positive(size, "buffer_size", op), Seeds(seed, seed2), True)
     return lambda fused: both.repeated(fused, count)
 
 
@@ -212,7 +213,7 @@ def model_dataset(source: Make) -> Make:
 @op("BatchDataset", "BatchDatasetV2", host=("batch_size", "drop_remainder"), shape=scalar)
 def batch_dataset(source: Make, size: int, drop_remainder: bool = False, *, op: Any) -> Make:
     """Several elements in one."""
-    _positive(size, "Batch size", op)
+    positive(size, "Batch size", op)
     return lambda fused: batches(source(fused), size, drop_remainder)
 
 
@@ -246,7 +247,7 @@ def padded_batch_dataset(
     *, op: Any,
 ) -> Make:  # fmt: skip
     """Several elements in one, each filled up to one shape; -1: the longest of the batch."""
-    _positive(size, "Batch size", op)
+    positive(size, "Batch size", op)
 
     def make(fused: bool) -> Iterator[Element]:
         elements = source(fused)

@@ -31,7 +31,9 @@ def _decoded(contents: Any, channels: int, op: Any) -> Any:
         image = pillow().open(io.BytesIO(contents.item()))
         image.load()
     except OSError as error:
-        raise errors.InvalidArgumentError(None, op, f"Invalid image data: {error}") from None
+        # Pillow names the object that it read from: its address says nothing.
+        words = str(error).partition(" <_io")[0]
+        raise errors.InvalidArgumentError(None, op, f"Invalid image data: {words}") from None
     if getattr(image, "n_frames", 1) > 1:
         words = f"Got {image.n_frames} frames, but animations cannot be decoded by this op."
         raise errors.InvalidArgumentError(None, op, words)

@@ -43,7 +43,7 @@ def whole_files(*, op: Any, state: Any) -> Reader:
     """A file a record."""
 
     def begin(name: str) -> Records:
-        with records.opened(name, "") as file:
+        with records.reading(name, "") as file:
             yield name, file.read()
 
     return _kept(state, op, begin)
@@ -60,7 +60,7 @@ def lines(*, op: Any, state: Any, skip_header_lines: int) -> Reader:
     """A line a record."""
 
     def begin(name: str) -> Records:
-        with records.opened(name, "") as file:
+        with records.reading(name, "") as file:
             for number, line in itertools.islice(enumerate(file, 1), skip_header_lines, None):
                 yield f"{name}:{number}", _line(line)
 
@@ -72,7 +72,7 @@ def tf_records(*, op: Any, state: Any, compression_type: str) -> Reader:
     """A TFRecord a record."""
 
     def begin(name: str) -> Records:
-        with records.opened(name, compression_type) as file:
+        with records.reading(name, compression_type) as file:
             at = 0
             for record in records.records(file):
                 yield f"{name}:{at}", record
@@ -91,7 +91,7 @@ def fixed_length(
         raise errors.InvalidArgumentError(None, op, f"encoding must be '' or 'ZLIB': {encoding}")
 
     def begin(name: str) -> Records:
-        with records.opened(name, encoding) as file:
+        with records.reading(name, encoding) as file:
             data = file.read()
         last = len(data) - footer_bytes - record_bytes
         for number, at in enumerate(range(header_bytes, last + 1, hop_bytes or record_bytes)):

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +11,7 @@ from evenkeel.tf1 import errors, gfile, records
 from evenkeel.tf1.ops.datasets import Element, Make
 from evenkeel.tf1.ops.rules import scalar, unknown
 from evenkeel.tf1.ops.table import op
+from evenkeel.tf1.system_errors import as_tensorflow
 
 
 def text(value: bytes) -> Any:
@@ -33,7 +33,7 @@ def _over(files: Any, compression: Any, read: Any) -> Make:
 
     def make(fused: bool) -> Iterator[Element]:
         for name in names:
-            with closing(records.opened(name, plain(compression))) as file:
+            with records.reading(name, plain(compression)) as file:
                 for found in read(file, name):
                     yield (text(found),)
 
@@ -95,16 +95,14 @@ def matching_files(pattern: Any) -> Any:
 @op("ReadFile", stateful=True, shape=scalar)
 def read_file(name: Any, *, op: Any) -> Any:
     """What a file holds."""
-    try:
+    with as_tensorflow(plain(name), op):
         return text(Path(plain(name)).read_bytes())
-    except FileNotFoundError:
-        words = f"{plain(name)}; No such file or directory"
-        raise errors.NotFoundError(None, op, words) from None
 
 
 @op("WriteFile", stateful=True)
-def write_file(name: Any, contents: Any) -> None:
+def write_file(name: Any, contents: Any, *, op: Any) -> None:
     """Writes a file, and the folders that it needs."""
     path = Path(plain(name))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contents.item() if hasattr(contents, "item") else contents)
+    with as_tensorflow(path, op):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents.item() if hasattr(contents, "item") else contents)

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evenkeel.errors import BadData, BadOption
+from evenkeel.errors import BadData
 from evenkeel.tf1.program.equivalents import equivalent
 from evenkeel.tf1.program.facade import Facade, is_absent
 from evenkeel.tf1.program.facade import attribute as find
 from evenkeel.tf1.program.facade import exists as module_exists
 from evenkeel.tf1.program.failure import is_python_2
+from evenkeel.tf1.program.launch import read_program
 from evenkeel.tf1.program.missing import nearest, shown
 from evenkeel.tf1.program.notebook import cells, is_notebook, joined
 from evenkeel.tf1.program.symbols import Use, local_imports, uses
@@ -115,14 +116,7 @@ def _files(path: Path) -> Iterator[tuple[Callable[[int], str], ast.Module]]:
 
 
 def _parsed(path: Path) -> tuple[ast.Module, Callable[[int], str]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadOption(
-            "the program cannot be read",
-            got=f"{path}: {error.strerror or error}",
-            do="give the path of a Python file",
-        ) from error
+    data = read_program(path)
     if not is_notebook(path):
         return _tree(data, str(path), lambda line: f"{path}:{line}")
     text, names = joined(cells(path, data))

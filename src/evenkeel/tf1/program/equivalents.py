@@ -37,7 +37,6 @@ _INSTEAD = {
     "keras": "tf.layers builds the same networks",
     "keras.layers": "tf.layers",
     "keras.optimizers": "tf.train",
-    "matrix_band_part": "tf.where with a mask made by numpy.triu",
     "merge_all_summaries": "tf.summary.merge_all, as since TensorFlow 1.0",
     "models": "the program's own copy of the models' repository beside it",
     "mul": "tf.multiply, as since TensorFlow 1.0",
@@ -49,7 +48,6 @@ _INSTEAD = {
     "profiler": "python -m cProfile",
     "python.client.timeline": "torch.profiler",
     "python.debug": "print what session.run gives",
-    "saved_model": "tf.train.Saver",
     "scalar_summary": "tf.summary.scalar, as since TensorFlow 1.0",
     "select": "tf.where, as since TensorFlow 1.0",
     "sparse": "dense tensors",
@@ -63,10 +61,6 @@ _INSTEAD = {
     "train.Server": "one process",
     "train.SummaryWriter": "tf.summary.FileWriter, as since TensorFlow 1.0",
     "train.SyncReplicasOptimizer": "one process",
-    "train.batch": "numpy arrays fed to placeholders",
-    "train.shuffle_batch": "numpy arrays fed to placeholders",
-    "train.slice_input_producer": "numpy arrays fed to placeholders",
-    "train.string_input_producer": "numpy arrays fed to placeholders",
     "unpack": "tf.unstack, as since TensorFlow 1.0",
 }
 

@@ -36,7 +36,7 @@ def run_program(path: str | Path, arguments: Sequence[str] = (), *, device: str 
 
     Raises:  BadOption for a file that is not there, or a device that is not
     """
-    data, where = _read(path), _checked(device)
+    data, where = read_program(path), _checked(device)
     with ExitStack() as stack:
         for borrowed in (warnings.catch_warnings(), once(), installed(), old_names()):
             stack.enter_context(borrowed)
@@ -72,14 +72,22 @@ def _compiled(source: bytes | str, path: str) -> CodeType:
         return compile(source, path, "exec", dont_inherit=True)
 
 
-def _read(path: str | Path) -> bytes:
+def read_program(path: str | Path) -> bytes:
+    """The program's bytes.
+
+    Raises:  BadOption for a file that cannot be read, and for an option in the place of one
+    """
+    if str(path).startswith("-") and not Path(path).exists():
+        raise BadOption(
+            "there is no such option", got=path, do="evenkeel run --help names those there are"
+        )
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise BadOption(
             "the program cannot be read",
             got=f"{path}: {error.strerror or error}",
-            do="give the path of a Python file, then its own arguments",
+            do="give the path of a Python file or a notebook, then its own arguments",
         ) from error
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import evenkeel
 
+_MADE = ("<frozen", "<eval_with_key>")  # Python's own, and what torch.fx generates
+
 
 @cache
 def _folders() -> tuple[str, ...]:
@@ -32,5 +34,7 @@ def is_program(file: str) -> bool:
 
     >>> is_program("train.py"), is_program("<frozen importlib._bootstrap>")
     (True, False)
+    >>> is_program("<eval_with_key>.0")
+    False
     """
-    return not file.startswith(("<frozen", *_folders()))
+    return not file.startswith((*_MADE, *_folders()))

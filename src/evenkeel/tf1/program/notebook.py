@@ -70,16 +70,20 @@ def joined(found: list[Cell]) -> tuple[str, list[str]]:
 def _texts(name: str, data: bytes) -> list[str]:
     try:
         whole: Any = json.loads(data)
+    except ValueError as error:
+        raise _no_notebook(f"{name}: no JSON: {error}") from None
+    try:
         sheets = whole.get("worksheets", [whole])
         made = [cell for sheet in sheets for cell in sheet["cells"] if cell["cell_type"] == "code"]
         texts = [cell["source"] if "source" in cell else cell["input"] for cell in made]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(
-            "this is not a notebook",
-            got=f"{name}: {type(error).__name__}: {error}",
-            do="give a Jupyter notebook (JSON with cells), or a Python file",
-        ) from error
-    return [text if isinstance(text, str) else "".join(text) for text in texts]
+        return [text if isinstance(text, str) else "".join(text) for text in texts]
+    except (KeyError, TypeError, AttributeError):
+        raise _no_notebook(f"{name}: JSON without the cells of a notebook") from None
+
+
+def _no_notebook(got: str) -> BadData:
+    do = "give a Jupyter notebook (JSON with cells), or a Python file"
+    return BadData("this is not a notebook", got=got, do=do)
 
 
 def _python(cell: Cell) -> str:

@@ -13,6 +13,7 @@ from evenkeel.tf1.proto import AnyMessage, AssetFileDef, MetaGraphDef, SavedMode
 from evenkeel.tf1.saved_model import constants as words
 from evenkeel.tf1.saved_model.signatures import build_signature_def, build_tensor_info
 from evenkeel.tf1.stacks import get_default_graph
+from evenkeel.tf1.system_errors import as_tensorflow
 from evenkeel.tf1.train.saver import Saver
 
 
@@ -31,7 +32,8 @@ class SavedModelBuilder:
                 "Export directory already exists, and isn't empty. Please choose a different export "
                 f"directory, or delete all the contents of the specified directory: {export_dir}"
             )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with as_tensorflow(export_dir):
+            self._folder.mkdir(parents=True, exist_ok=True)
         self._has_variables = False
 
     def add_meta_graph_and_variables(
@@ -103,8 +105,9 @@ class SavedModelBuilder:
         folder = self._folder / words.ASSETS_DIRECTORY
         for tensor in assets:
             source = Path(tensor.op.attrs["value"].item().decode())
-            folder.mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / source.name)
+            with as_tensorflow(source):
+                folder.mkdir(exist_ok=True)
+                shutil.copyfile(source, folder / source.name)
             said = AssetFileDef(filename=source.name, tensor_info=build_tensor_info(tensor))
             kept = AnyMessage()
             kept.Pack(said)

@@ -107,6 +107,9 @@ def by_name(var_list: Any) -> dict[str, Any]:
     if not isinstance(var_list, list | tuple | set):
         raise TypeError(f"Variables to save should be passed in a dict or a list: {var_list}")
     found: dict[str, Any] = {}
+    for var in var_list:
+        if not hasattr(var, "name"):
+            raise TypeError(f"Variable to save is not a Variable: {var}")
     for var in sorted(var_list, key=lambda v: str(v.name)):
         info = getattr(var, "_save_slice_info", None)
         if info:

@@ -57,7 +57,6 @@ class CheckpointSaverHook(SessionRunHook):
         """Write the graph, and a checkpoint of where training begins."""
         step = session.run(self._step)
         graph = get_default_graph()
-        Path(self._checkpoint_dir).mkdir(parents=True, exist_ok=True)
         _write_graph(graph, self._checkpoint_dir, self._writer)
         self._save(session, step)
         self._timer.update_last_triggered_step(step)
@@ -121,8 +120,8 @@ class CheckpointSaverHook(SessionRunHook):
 
 def _write_graph(graph: Any, folder: str, writer: Any) -> None:
     """``graph.pbtxt``, and the graph in the event file."""
-    from google.protobuf import text_format
+    from evenkeel.tf1.graph_io.files import write_message
 
     made = graph.as_graph_def(add_shapes=True)
-    (Path(folder) / "graph.pbtxt").write_text(text_format.MessageToString(made), encoding="utf-8")
+    write_message(Path(folder) / "graph.pbtxt", made, True)
     writer.add_graph(graph_def=made)
