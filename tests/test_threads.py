@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from evenkeel.threads import borrowed_threads, spin_less
+from evenkeel import threads
+from evenkeel.threads import borrowed_threads, others_running, spin_less
 
 RUN = ["/bin/evenkeel", "run", "train.py"]
 
@@ -35,7 +36,7 @@ def test_who_is_told_to_spin_less(
     argv: list[str], given: dict[str, str], told: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    monkeypatch.setattr(os, "getloadavg", lambda: (99.0, 0.0, 0.0))
+    monkeypatch.setattr(threads, "others_running", lambda: 99)
     monkeypatch.delitem(sys.modules, "torch")
     spin_less(argv)
     assert os.environ.get("GOMP_SPINCOUNT") == told
@@ -43,10 +44,17 @@ def test_who_is_told_to_spin_less(
 
 def test_nobody_is_told_where_the_cores_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 9.0, 9.0))
+    monkeypatch.setattr(threads, "others_running", lambda: 0)
     monkeypatch.delitem(sys.modules, "torch")
     spin_less(RUN)
     assert not os.environ
+
+
+def test_others_are_counted_without_ourselves(tmp_path: Path) -> None:
+    told = tmp_path / "loadavg"
+    told.write_text("9.00 9.00 9.00 3/80 15306\n")
+    assert others_running(told) == 2
+    assert others_running(tmp_path / "none") == 0
 
 
 def test_it_is_too_late_once_torch_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,10 +29,17 @@ def spin_less(argv: Sequence[str]) -> None:
     3.3 with 1,000.
     """
     command = argv[1:2] == ["run"] and Path(argv[0]).name in ("evenkeel", "-m", "__main__.py")
-    shared = os.getloadavg()[0] > (os.cpu_count() or 1) / 4
     early = "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ
-    if command and shared and early:
+    if command and early and others_running() > (os.cpu_count() or 1) / 4:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def others_running(loads: Path = Path("/proc/loadavg")) -> int:
+    """How many other threads of the machine run at this moment; 0 where it does not tell.
+
+    (Not the load average: that is of the last minute, so also of what has ended.)
+    """
+    return int(loads.read_text().split()[3].partition("/")[0]) - 1 if loads.exists() else 0
 
 
 spin_less(sys.argv)
