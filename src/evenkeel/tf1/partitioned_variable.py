@@ -26,11 +26,22 @@ class SaveSliceInfo:
     var_offset: list[int]
     var_shape: list[int]
 
+    @property
+    def spec(self) -> str:
+        """As a checkpoint writes it: the whole's shape, then offset and size along each axis.
+
+        >>> SaveSliceInfo("w", [4, 3], [2, 0], [2, 3]).spec
+        '4 3 2,2:0,3'
+        """
+        parts = zip(self.var_offset, self.var_shape, strict=True)
+        whole = " ".join(map(str, self.full_shape))
+        return f"{whole} {':'.join(f'{start},{size}' for start, size in parts)}"
+
 
 class PartitionedVariable:
     """The parts in order; as a tensor, all of them side by side.
 
-    A checkpoint has each part under the part's own name.
+    A checkpoint has the whole under its own name, in slices.
     """
 
     def __init__(self, name: str, shape: list[int], parts: list[Any], axis: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 def test_estimator_mnist_is_inside_what_tensorflow_printed(shared: Path, tmp_path: Path) -> None:
     (tmp_path / "MNIST_data").symlink_to(shared / "data" / "mnist")
     program = shared / "programs" / "estimator_mnist.py"
-    command = [sys.executable, "-m", "evenkeel", "run", str(program)]
+    command = [str(Path(sys.executable).with_name("evenkeel")), "run", str(program)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     expected = json.loads((shared / "programs" / "expected.json").read_text())["estimator_mnist"]

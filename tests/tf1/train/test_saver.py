@@ -432,3 +432,19 @@ def test_a_kill_never_loses_the_previous_checkpoint(tmp_path: Path, kind: str) -
 def test_what_is_no_variable_is_refused() -> None:
     with tf.Graph().as_default(), pytest.raises(TypeError, match="is not a Variable: 3"):
         tf.train.Saver([3])
+
+
+def test_a_variable_in_parts_is_saved_whole(tmp_path: Path) -> None:
+    """As TensorFlow 1.15.5: one entry in two slices."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        with tf.variable_scope("a", partitioner=tf.fixed_size_partitioner(2)):
+            parts = list(tf.get_variable("w", [4, 3], initializer=tf.random_normal_initializer()))
+        saver = tf.train.Saver()
+        session.run(tf.global_variables_initializer())
+        before = session.run(parts)
+        path = saver.save(session, str(tmp_path / "m"))
+        assert tf.train.list_variables(path) == [("a/w", [4, 3])]
+        np.testing.assert_array_equal(tf.train.load_variable(path, "a/w"), np.concatenate(before))
+        session.run(tf.global_variables_initializer())
+        saver.restore(session, path)
+        np.testing.assert_array_equal(session.run(parts), before)
