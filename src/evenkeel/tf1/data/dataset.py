@@ -22,7 +22,7 @@ AUTOTUNE = -1
 _OPTIMIZATIONS = ("map_and_batch_fusion", "noop_elimination", "shuffle_and_repeat_fusion")
 
 
-class Dataset:
+class Dataset(structure.Structured):
     """A sequence of elements, each a nested tuple or dictionary of tensors.
 
     Source:  tf.data.Dataset of TensorFlow 1.15; a seeded ``shuffle`` gives TensorFlow's order
@@ -46,26 +46,6 @@ class Dataset:
         return DatasetSpec(self._spec)
 
     # ---- what it is
-
-    @property
-    def element_spec(self) -> Any:
-        """Type and static shape of each component."""
-        return self._spec
-
-    @property
-    def output_types(self) -> Any:
-        """The types of the components."""
-        return structure.mapped(lambda s: s.dtype, self._spec)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The static shapes of the components."""
-        return structure.mapped(lambda s: s.shape, self._spec)
-
-    @property
-    def output_classes(self) -> Any:
-        """The classes of the components."""
-        return structure.mapped(lambda _: Tensor, self._spec)
 
     def options(self) -> Options:
         """The options that hold here: those given last."""

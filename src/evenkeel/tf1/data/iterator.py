@@ -12,7 +12,7 @@ from evenkeel.tf1.stacks import get_default_graph
 GLOBAL_ITERATORS = "iterators"
 
 
-class Iterator:
+class Iterator(structure.Structured):
     """A pass over a dataset that a session keeps.
 
     >>> import evenkeel.tf1 as tf
@@ -82,26 +82,6 @@ class Iterator:
         if name is None:
             return self._string_handle
         return apply("IteratorToStringHandle", self._iterator_resource, name=name)  # type: ignore[no-any-return]
-
-    @property
-    def element_spec(self) -> Any:
-        """Type and static shape of each component."""
-        return self._spec
-
-    @property
-    def output_types(self) -> Any:
-        """The types of the components."""
-        return structure.mapped(lambda s: s.dtype, self._spec)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The static shapes of the components."""
-        return structure.mapped(lambda s: s.shape, self._spec)
-
-    @property
-    def output_classes(self) -> Any:
-        """The classes of the components."""
-        return structure.mapped(lambda _: Tensor, self._spec)
 
 
 def started(variant: Tensor, resource: Tensor, name: str | None = None) -> Operation:

@@ -55,32 +55,30 @@ def _packing(value: Any) -> Tensor:
     return convert("" if value is None else value, string, "compression_type")
 
 
-class TextLineDataset(_FileDataset):
+class _PlainDataset(_FileDataset):
+    _kind: str
+
+    def __init__(
+        self, filenames: Any, compression_type: Any = None, buffer_size: Any = None,
+        num_parallel_reads: Any = None,
+    ) -> None:  # fmt: skip
+        def read(name: Tensor) -> Tensor:
+            size = _packing(compression_type), _number(buffer_size, "buffer_size", _BUFFER)
+            return apply(self._kind, name, *size)  # type: ignore[no-any-return]
+
+        super().__init__(filenames, read, num_parallel_reads)
+
+
+class TextLineDataset(_PlainDataset):
     """The lines of text files, without their ends. ``buffer_size`` is a hint without meaning here."""
 
-    def __init__(
-        self, filenames: Any, compression_type: Any = None, buffer_size: Any = None,
-        num_parallel_reads: Any = None,
-    ) -> None:  # fmt: skip
-        def read(name: Tensor) -> Tensor:
-            size = _packing(compression_type), _number(buffer_size, "buffer_size", _BUFFER)
-            return apply("TextLineDataset", name, *size)  # type: ignore[no-any-return]
-
-        super().__init__(filenames, read, num_parallel_reads)
+    _kind = "TextLineDataset"
 
 
-class TFRecordDataset(_FileDataset):
+class TFRecordDataset(_PlainDataset):
     """The records of TFRecord files. ``buffer_size`` is a hint without meaning here."""
 
-    def __init__(
-        self, filenames: Any, compression_type: Any = None, buffer_size: Any = None,
-        num_parallel_reads: Any = None,
-    ) -> None:  # fmt: skip
-        def read(name: Tensor) -> Tensor:
-            size = _packing(compression_type), _number(buffer_size, "buffer_size", _BUFFER)
-            return apply("TFRecordDataset", name, *size)  # type: ignore[no-any-return]
-
-        super().__init__(filenames, read, num_parallel_reads)
+    _kind = "TFRecordDataset"
 
 
 class FixedLengthRecordDataset(_FileDataset):

@@ -146,3 +146,29 @@ def check_compatible(there: Any, given: Any) -> None:
             f"Expected output shapes compatible with {shapes[0]!r} but got dataset with output "
             f"shapes {shapes[1]!r}."
         )
+
+
+class Structured:
+    """What gives elements of one structure: a dataset, an iterator."""
+
+    _spec: Any
+
+    @property
+    def element_spec(self) -> Any:
+        """Type and static shape of each component."""
+        return self._spec
+
+    @property
+    def output_types(self) -> Any:
+        """The types of the components."""
+        return mapped(lambda s: s.dtype, self._spec)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The static shapes of the components."""
+        return mapped(lambda s: s.shape, self._spec)
+
+    @property
+    def output_classes(self) -> Any:
+        """The classes of the components."""
+        return mapped(lambda _: Tensor, self._spec)
