@@ -1,6 +1,8 @@
 # make train   set up .venv and train the seeds' network on the embedded digits
 # make test    set up .venv and run every check: style, types, sizes, tests, doctests, README code
 # make test-slow   the cases that take minutes
+# make fuzz        drawn calls, networks and graphs, 10,000 of each kind and new ones every time: an hour
+# make audit       the pinned packages against the public list of vulnerabilities; asks the network
 # make native-test      the native library's own tests, without the one that takes 4 GiB of memory
 # make native-sanitize  the same under AddressSanitizer and UBSan: minutes
 # make bench   the library against every rival installed; results in benchmarks/results
@@ -18,7 +20,7 @@ WITHOUT_NATIVE := $(addprefix tests/,autograd functional kernels nn contracts su
 NATIVE := $(wildcard native/CMakeLists.txt native/include/* native/src/*)
 export EVENKEEL_NATIVE ?= require
 
-.PHONY: train test test-slow native-test native-sanitize lint bench setup clean
+.PHONY: train test test-slow fuzz audit native-test native-sanitize lint bench setup clean
 
 train: setup
 	$(BIN)/evenkeel train
@@ -30,6 +32,16 @@ test: lint
 
 test-slow: setup
 	$(PYTEST) -m slow
+
+EXAMPLES ?= 10000
+fuzz: setup
+	EVENKEEL_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/hardening -k fuzz
+
+# In an environment of its own: what audits is no part of what is audited.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install -q pip-audit
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # Folders of their own: the package's build empties build/native, and may leave the path of a CMake
 # there that is gone.

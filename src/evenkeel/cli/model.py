@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evenkeel.errors import BadData, BadOption, BadRun, EvenkeelError
+from evenkeel.files import refuse_bomb
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,6 +97,7 @@ def load(model: "nn.Module", path: Path) -> None:
     if path.suffix == ".safetensors":
         load_model(model, path)
         return
+    refuse_bomb(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         for key in ("state_dict", "model_state_dict", "model"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.errors import BadData
+from evenkeel.files import refuse_bomb
 
 SUFFIXES = (".npz", ".safetensors")
 INPUTS = ("inputs", "input", "images", "x", "data", "pixel_values", "x_train")
@@ -60,6 +61,7 @@ def array_batches(path: str | Path, size: int) -> Arrays:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".npz":
+            refuse_bomb(path)
             with np.load(path, allow_pickle=False) as file:
                 return {name: torch.from_numpy(file[name]) for name in file.files}
         from safetensors.torch import load_file

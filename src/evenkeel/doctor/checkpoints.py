@@ -12,6 +12,7 @@ import numpy as np
 
 from evenkeel.doctor.trace import Checkpoint, Layer, Trace
 from evenkeel.errors import BadData, BadOption
+from evenkeel.files import refuse_bomb
 
 _NAMES = {
     "weight": ("weight", "gamma", "scale"),
@@ -128,6 +129,7 @@ def _torch(path: Path) -> dict[str, Any]:
     import torch
 
     _present(path)
+    refuse_bomb(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from evenkeel import autograd
-from evenkeel.errors import BadOption, NoStatistics, OneValuePerChannel
+from evenkeel.errors import BadOption, BadShape, NoStatistics, OneValuePerChannel
 from evenkeel.functional import shortcut
 from evenkeel.functional.statistics import Moments, all_finite, var_unbiased
 from evenkeel.kernels.activations import ACTIVATIONS
@@ -353,6 +353,12 @@ def _check_operands(
     if activation is not None:
         ACTIVATIONS[activation]  # a miss names its neighbours
     sizes = tuple(x.shape[a] for a in axes)
+    if 0 in sizes:
+        raise BadShape(
+            "x has no channels",
+            got=f"x of shape {list(x.shape)}, channel axes {list(axes)}",
+            do="give at least one channel",
+        )
     check_vector(vectors[0], sizes, "weight (scale)")
     check_vector(vectors[1], sizes, "bias (offset)")
     if residual is not None:

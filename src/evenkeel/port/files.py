@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evenkeel.checkpoint import open_checkpoint
 from evenkeel.errors import BadData, EvenkeelError
+from evenkeel.files import refuse_bomb
 from evenkeel.port.inventory import Entry
 from evenkeel.port.reading import VARIABLES
 from evenkeel.port.source import FROZEN, Source, from_frozen, from_meta, from_saved_model
@@ -120,6 +121,7 @@ def _safetensors(file: Path) -> Tensors:
 
 
 def _torch(file: Path) -> Tensors:
+    refuse_bomb(file)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, pickle's among them

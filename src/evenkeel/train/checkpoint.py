@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evenkeel.errors import BadRun, EvenkeelError
-from evenkeel.files import replace_file
+from evenkeel.errors import BadData, BadRun, EvenkeelError
+from evenkeel.files import refuse_bomb, replace_file
 from evenkeel.version import __version__
 
 FORMAT = "evenkeel checkpoint 1"
@@ -111,8 +111,11 @@ def all_finite(state: object) -> bool:
 def _content(path: Path) -> dict[str, Any]:
     """The file's content, once its own checksums say that it is whole."""
     try:
+        refuse_bomb(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch's reader skips the checksums
+    except BadData as error:
+        raise _refusal(path, error.problem, error.got) from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         raise _refusal(path, "this is not a checkpoint, or a truncated one", error) from error
     except OSError as error:

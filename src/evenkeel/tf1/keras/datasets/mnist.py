@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.errors import BadData
+from evenkeel.files import refuse_bomb
 from evenkeel.tf1.datasets.files import DATA, read_parts
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -35,6 +36,7 @@ def _archives(path: str) -> list[Path]:
 
 
 def _read_npz(path: Path) -> list[NDArray[np.uint8]]:
+    refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[key] for key in KEYS]
