@@ -123,3 +123,55 @@ def test_what_cannot_be_merged_is_refused() -> None:
         ek.merge_states([state], how="median")
     with pytest.raises(BadOption, match="number of examples"):
         ek.sync_statistics(model(), count=-1)
+    with pytest.raises(BadOption, match=r"'bn\.\*', which matches none of 7 names"):
+        ek.merge_states([state, state], keep_local=["1.*", "bn.*"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.pop("1.running_var"), r"1\.running_var \[3\], on \[0\] of 2"),
+        (lambda state: state.update({"1.running_mean": torch.ones(4)}), r"1\.running_mean \[3\]"),
+        (lambda state: state.update({"more": torch.ones(4)}), r"more \[4\], on \[1\] of 2"),
+    ],
+)
+def test_states_that_differ_are_named(change: Any, words: str) -> None:
+    states = clients(None)
+    change(states[1])
+    with pytest.raises(BadShape, match=words):
+        ek.merge_states(states)
+    if "more" in states[1]:  # what stays with its client may differ
+        assert "0.weight" in ek.merge_states(states[::-1], keep_local=["more"])
+
+
+def test_layers_without_statistics_and_integers() -> None:
+    nets = [nn.Sequential(ek.BatchNorm1d(3, track_running_stats=False)) for _ in range(2)]
+    nn.init.constant_(nets[1].get_parameter("0.weight"), 4.0)
+    nets[1].register_buffer("steps", torch.tensor(7))
+    nets[0].register_buffer("steps", torch.tensor(9))
+    merged = ek.merge_states([net.state_dict() for net in nets], [2, 1])
+    assert torch.equal(merged["0.weight"], torch.full((3,), 2.0))
+    assert int(merged["steps"]) == 9
+
+
+def test_many_large_states_keep_float64_accuracy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    states = [
+        {
+            "bn.running_mean": torch.randn(50_000, generator=generator) + 1e4,
+            "bn.running_var": torch.rand(50_000, generator=generator) + 0.5,
+            "w": torch.randn(200, 1_000, generator=generator),
+        }
+        for _ in range(20)
+    ]
+    counts = [10.0**k for k in range(-4, 16)]
+    merged = ek.merge_states(states, counts)
+    n = torch.tensor(counts, dtype=torch.float64)[:, None] / sum(counts)
+    means, spreads = (
+        torch.stack([s[f"bn.running_{k}"] for s in states]).double() for k in ("mean", "var")
+    )
+    mean = (n * means).sum(0)
+    var = (n * spreads).sum(0) + (n * means.square()).sum(0) - mean.square()
+    torch.testing.assert_close(merged["bn.running_mean"], mean.float(), rtol=2e-7, atol=0)
+    torch.testing.assert_close(merged["bn.running_var"].double(), var, rtol=1e-6, atol=1e-7)
+    assert merged["w"].dtype == torch.float32

@@ -202,7 +202,8 @@ EK_API int64_t ek_workspace_bytes(ek_view view, int32_t dtype);
  * happens, and no failure is reported; the bytes stay as they are. Worth a call from 4 MiB on. */
 EK_API void ek_fresh(void *p, int64_t bytes);
 
-/* Instruction sets, best first: "avx512", "avx2", "baseline" on x86-64; "neon" on aarch64.
+/* Instruction sets, best first: "avx512bf16" (bf16 converted by one instruction, where the compiler knows
+ * it), "avx512", "avx2", "baseline" on x86-64; "neon" on aarch64.
  * The best that the machine has is taken at load time, or the one named by EVENKEEL_ISA; when the
  * machine lacks that one, ek_isa() is NULL and every operation returns EK_BAD_ISA: a forced choice
  * never falls back. ek_set_isa is for tests; NULL chooses as at load time. */

@@ -68,7 +68,7 @@ int ek_moments(const ek_moments_args *a) {
     call.activation = EK_NONE, call.param_dtype = call.dtype;
     if (int status = check_call(call)) return status;
     if (missing(a->x, a->mean, a->var)) return EK_MISSING_BUFFER;
-    return run(*a, isa->forwards->moments[call.dtype]);
+    return run(*a, isa->of(call.dtype).forwards->moments[call.dtype]);
 }
 
 int ek_train(const ek_train_args *a) {
@@ -79,7 +79,7 @@ int ek_train(const ek_train_args *a) {
     if (!a->running_mean != !a->running_var || (a->batches && !a->running_mean) ||
         ((a->finite || a->running_mean) && !a->var))
         return EK_MISSING_BUFFER;
-    return run(*a, isa->forwards->train[a->call.dtype]);
+    return run(*a, isa->of(a->call.dtype).forwards->train[a->call.dtype]);
 }
 
 int ek_normalize(const ek_normalize_args *a) {
@@ -87,7 +87,7 @@ int ek_normalize(const ek_normalize_args *a) {
     if (!isa) return EK_BAD_ISA;
     if (int status = check_call(a->call)) return status;
     if (missing(a->x, a->y, a->mean, a->var)) return EK_MISSING_BUFFER;
-    return run(*a, isa->forwards->normalize[a->call.dtype]);
+    return run(*a, isa->of(a->call.dtype).forwards->normalize[a->call.dtype]);
 }
 
 int ek_backward(const ek_backward_args *a) {
@@ -96,7 +96,7 @@ int ek_backward(const ek_backward_args *a) {
     if (int status = check_call(a->call)) return status;
     if (missing(a->dy, a->x, a->mean, a->rstd)) return EK_MISSING_BUFFER;
     if (a->y && !told_by_output(a->call.activation)) return EK_BAD_ACTIVATION;
-    return run(*a, isa->backwards->backward[a->call.dtype]);
+    return run(*a, isa->of(a->call.dtype).backwards->backward[a->call.dtype]);
 }
 
 int64_t ek_workspace_bytes(ek_view view, int32_t dtype) {

@@ -240,6 +240,10 @@ void backward(const ek_backward_args &a, const Grid &grid, void *workspace) {
 
 }  // namespace
 
+#if defined(EK_ONLY_BF16)
+const Backwards backwards = {{nullptr, nullptr, backward<bf16>, nullptr}};
+#else
 const Backwards backwards = {{backward<float>, backward<double>, backward<bf16>, backward<f16>}};
+#endif
 
 }  // namespace ek::EK_ISA

@@ -193,10 +193,18 @@ void moments(const ek_moments_args &a, const Grid &grid, void *workspace) {
 
 }  // namespace
 
+#if defined(EK_ONLY_BF16)
+const Forwards forwards = {
+    {nullptr, nullptr, moments<bf16>, nullptr},
+    {nullptr, nullptr, train<bf16>, nullptr},
+    {nullptr, nullptr, normalize<bf16>, nullptr},
+};
+#else
 const Forwards forwards = {
     {moments<float>, moments<double>, moments<bf16>, moments<f16>},
     {train<float>, train<double>, train<bf16>, train<f16>},
     {normalize<float>, normalize<double>, normalize<bf16>, normalize<f16>},
 };
+#endif
 
 }  // namespace ek::EK_ISA

@@ -18,19 +18,32 @@ bool has_avx2() {
 }
 bool always() { return true; }
 
+constexpr Kernels BASELINE{&baseline::forwards, &baseline::backwards};
+constexpr Kernels AVX2{&avx2::forwards, &avx2::backwards};
+constexpr Kernels AVX512{&avx512::forwards, &avx512::backwards};
+#if defined(EK_AVX512BF16)
+constexpr Kernels AVX512BF16{&avx512bf16::forwards, &avx512bf16::backwards};
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+
 const Isa TABLE[] = {  // best first
-    {"avx512", has_avx512, &avx512::forwards, &avx512::backwards},
-    {"avx2", has_avx2, &avx2::forwards, &avx2::backwards},
-    {"baseline", always, &baseline::forwards, &baseline::backwards},
+#if defined(EK_AVX512BF16)
+    {"avx512bf16", has_avx512bf16, AVX512, AVX512BF16},
+#endif
+    {"avx512", has_avx512, AVX512, AVX512},
+    {"avx2", has_avx2, AVX2, AVX2},
+    {"baseline", always, BASELINE, BASELINE},
 };
 #elif defined(__aarch64__)
 bool always() { return true; }
 
-const Isa TABLE[] = {{"neon", always, &neon::forwards, &neon::backwards}};
+constexpr Kernels NEON{&neon::forwards, &neon::backwards};
+const Isa TABLE[] = {{"neon", always, NEON, NEON}};
 #else
 bool always() { return true; }
 
-const Isa TABLE[] = {{"baseline", always, &baseline::forwards, &baseline::backwards}};
+constexpr Kernels BASELINE{&baseline::forwards, &baseline::backwards};
+const Isa TABLE[] = {{"baseline", always, BASELINE, BASELINE}};
 #endif
 
 const Isa *find(const char *name) {

@@ -26,6 +26,7 @@ struct Backwards {
 EK_DECLARE(baseline)
 EK_DECLARE(avx2)
 EK_DECLARE(avx512)
+EK_DECLARE(avx512bf16)
 EK_DECLARE(neon)
 #undef EK_DECLARE
 

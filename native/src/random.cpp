@@ -20,7 +20,7 @@ constexpr int64_t RESERVED = 256;   // words that a truncated normal may use for
 Fill fastest() {
     const char *isa = ek::isa()->name;
 #if defined(__x86_64__)
-    if (!strcmp(isa, "avx512")) return ek::philox::fill_avx512;
+    if (!strncmp(isa, "avx512", 6)) return ek::philox::fill_avx512;
     if (!strcmp(isa, "avx2")) return ek::philox::fill_avx2;
 #endif
     (void)isa;

@@ -2,7 +2,7 @@
 #pragma once
 #include "reference.h"
 
-inline const char *const ISAS[] = {"baseline", "avx2", "avx512", "neon"};
+inline const char *const ISAS[] = {"baseline", "avx2", "avx512", "avx512bf16", "neon"};
 
 struct Case {
     ek_view view;

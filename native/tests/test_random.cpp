@@ -50,7 +50,7 @@ static void test_carries_on_every_instruction_set() {
     const uint64_t ALL = ~0ull;
     const int COUNT = 4 * 600 + 3;
     std::vector<float> out(COUNT);
-    for (const char *isa : {"avx512", "avx2", "neon", "baseline"}) {
+    for (const char *isa : {"avx512bf16", "avx512", "avx2", "neon", "baseline"}) {
         if (!ek_has_isa(isa)) continue;
         ek_set_isa(isa);
         for (uint64_t low : {uint64_t(0), (uint64_t(1) << 32) - 300, ALL - 299})

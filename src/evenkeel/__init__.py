@@ -31,7 +31,9 @@ from evenkeel.nn import RenormSchedule as RenormSchedule
 from evenkeel.nn import StreamBatchNorm as StreamBatchNorm
 from evenkeel.nn import SyncBatchNorm as SyncBatchNorm
 from evenkeel.nn import ZeroDebiasedEma as ZeroDebiasedEma
+from evenkeel.nn import accumulated as accumulated
 from evenkeel.nn import condition as condition
+from evenkeel.nn import lockstep as lockstep
 from evenkeel.nn import no_update as no_update
 from evenkeel.nn import stream as stream
 from evenkeel.surgery import convert as convert

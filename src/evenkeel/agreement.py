@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from evenkeel.errors import BadOption, BadShape, RanksDiffer
 from evenkeel.functional.statistics import Moments, merge_nonempty, var_unbiased
+from evenkeel.messages import told
 from evenkeel.nn import BatchNorm
 from evenkeel.nn.batch_norm import unbiased
 from evenkeel.nn.running import Population
-from evenkeel.peers import Peers
 from evenkeel.surgery.sites import sites
 
 HOW = ("population", "average")
@@ -46,9 +46,9 @@ def check_ranks(model: nn.Module, group: Any = None) -> tuple[Difference, ...]:
     >>> check_ranks(nn.BatchNorm1d(3))
     ()
     """
-    every = _told(_described(model), group)
-    names = dict.fromkeys(name for told in every for name in told)
-    found = (Difference(n, tuple(told.get(n, "absent") for told in every)) for n in names)
+    every = told(_described(model), group)
+    names = dict.fromkeys(name for theirs in every for name in theirs)
+    found = (Difference(n, tuple(theirs.get(n, "absent") for theirs in every)) for n in names)
     return tuple(difference for difference in found if len(set(difference.said)) > 1)
 
 
@@ -76,13 +76,13 @@ def sync_statistics(
     found = {site.path: site.module for site in sites(model) if _MEAN in site.module._buffers}
     layers = {path: layer for path, layer in found.items() if layer._buffers[_MEAN] is not None}
     mine = {path: _statistics(layer) for path, layer in layers.items()}
-    every = _told((mine, count), group)
+    every = told((mine, count), group)
     if len(every) == 1:
         return model
-    _check_same([told for told, _ in every])
+    _check_same([theirs for theirs, _ in every])
     with torch.no_grad():
         for path, layer in layers.items():
-            parts = [told[path] for told, _ in every]
+            parts = [theirs[path] for theirs, _ in every]
             given = [own for _, own in every]
             merged = _merged(parts, _weights(parts, given, how), how, _corrected(layer))
             for name, value in merged.items():
@@ -117,6 +117,7 @@ def merge_states(
     weights = _counts(states, counts)
     _check_how(how, None)
     corrected = unbiased(running_var)
+    _check_kept(keep_local, states[0])
     kept = [{n: t for n, t in s.items() if not _matches(n, keep_local)} for s in states]
     by_layer = [_by_layer(state) for state in kept]
     _check_same(by_layer, BadShape)
@@ -210,15 +211,6 @@ def _described(model: nn.Module) -> dict[str, str]:
     return told
 
 
-def _told(mine: Any, group: Any) -> list[Any]:
-    """What every rank says, in the order of ranks."""
-    if Peers(group).alone:
-        return [mine]
-    every: list[Any] = [None] * distributed.get_world_size(group)
-    distributed.all_gather_object(every, mine, group=group)
-    return every
-
-
 def _check_same(
     every: Sequence[Mapping[str, Mapping[str, Tensor]]],
     kind: type[RanksDiffer] | type[BadShape] = RanksDiffer,
@@ -257,6 +249,16 @@ def _counts(
             do="give one number of 0 or more for each state, not all 0",
         )
     return weights
+
+
+def _check_kept(patterns: Sequence[str], state: Mapping[str, Tensor]) -> None:
+    unmatched = [one for one in patterns if not any(_matches(name, [one]) for name in state)]
+    if unmatched:
+        raise BadOption(
+            "keep_local names what stays with each client",
+            got=f"{unmatched[0]!r}, which matches none of {len(state)} names",
+            do='give patterns of the names in a state_dict, such as "*.bn1.*"',
+        )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

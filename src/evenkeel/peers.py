@@ -15,21 +15,26 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, distributed
 
+from evenkeel import missing
 from evenkeel.errors import BadOption, RanksDiffer
 
-# Numbers first, then the layer's name: 40 + 8 + 80 bytes.
-_HEADER = struct.Struct("<5qd80s")
-BLOCK = 4096  # bytes of values in the first message: mean and variance of 512 channels in float32
+# What is the same on all ranks: numbers, then the layer's name. Then what is each rank's own.
+_SAME, _OWN = struct.Struct("<4q72s"), struct.Struct("<qdq")
+HEADER = _SAME.size + _OWN.size
+# Bytes of values in the first message: 2 numbers for each of 512 channels in float32, and a count. Up
+# to 16 KiB a message costs the same on gloo (docs/sync_faults.md).
+BLOCK = 4104
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _FAILED = -1
-
-_calls: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_FORWARD, _WITHOUT, _BACKWARD = range(3)
 
 
 class Said(NamedTuple):
     """What a rank says of itself before its values: where it is, and of what kind they are.
 
-    ``positions``: how many places of the batch count; ``count``: the sum of their weights.
+    ``positions``: how many places of the batch count; ``count``: the sum of their weights. ``call``:
+    the number of the message in its group, given when it is sent. ``native``: in native calls, which
+    send another number of messages for second derivatives than torch's operators do.
     """
 
     layer: str
@@ -38,11 +43,18 @@ class Said(NamedTuple):
     gradient: bool
     positions: int = 0
     count: float = 0.0  # type: ignore[assignment]  # hides tuple.count on purpose
+    call: int = 0
+    backward: bool = False
+    native: bool = False
 
     def __str__(self) -> str:
         kind = str(self.dtype).removeprefix("torch.")
         wanted = "" if self.gradient else ", without gradients"
-        return f"{self.layer}, {self.channels} channels, {kind}{wanted}"
+        way = " backward" if self.backward else ""
+        return f"{self.layer}{way}, {self.channels} channels, {kind}{wanted}"
+
+
+_last: WeakKeyDictionary[Any, Said] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +79,24 @@ class Peers:
             )
         return distributed.get_world_size(self.group) == 1
 
-    def exchange(self, said: Said, values: Tensor) -> tuple[list[Said], list[Tensor]]:
+    def exchange(self, said: Said, values: Tensor) -> tuple[list[Said], Tensor]:
         """What every rank said and its values, in the order of ranks: one message, or two if long.
 
         Raises:  RanksDiffer, on every rank, when the ranks are not at the same layer with the same
                  channels, dtype and wish for gradients, or when one of them failed before
         """
+        said = self._counted(said)
         data = values.detach().contiguous().view(-1).view(torch.uint8)
-        call = self._next_call()
-        every = self._gathered(_message(said, call, data[:BLOCK]), said, call)
-        told = _agreed(every[:, : _HEADER.size])
-        parts = every[:, _HEADER.size :][:, : len(data)]
-        if len(data) > BLOCK:
-            parts = torch.cat([parts, self._gathered(data[BLOCK:], said, call)], 1)
-        return told, [part.clone().view(values.dtype).view(values.shape) for part in parts]
+        size = data.numel()  # len() of a tensor takes Python three times as long
+        with self._reaching(said):
+            every = self._gathered(_message(said, data[:BLOCK]))
+            headers = every if every.is_cpu else every[:, :HEADER].cpu()
+        told = _agreed(headers, said, self.group)
+        parts = every[:, HEADER : HEADER + size]
+        if size > BLOCK:
+            with self._reaching(said):
+                parts = torch.cat([parts, self._gathered(data[BLOCK:])], 1)
+        return told, parts.view(values.dtype).view(len(told), *values.shape)
 
     @contextmanager
     def telling(self, layer: str, device: torch.device) -> Iterator[None]:
@@ -88,34 +104,54 @@ class Peers:
         try:
             yield
         except Exception:
-            failed, call = Said(layer, _FAILED, torch.float32, gradient=False), self._next_call()
+            failed = self._counted(Said(layer, _FAILED, torch.float32, gradient=False))
             nothing = torch.empty(0, dtype=torch.uint8, device=device)
-            with suppress(RanksDiffer):  # that nobody listens is less than what went wrong here
-                self._gathered(_message(failed, call, nothing), failed, call)
+            # That nobody listens is less than what went wrong here.
+            with suppress(RanksDiffer), self._reaching(failed):
+                self._gathered(_message(failed, nothing))
             raise
 
-    def total(self, x: Tensor) -> Tensor:
-        """The sum of all ranks' ``x``; its gradient is the sum of all ranks' gradients."""
-        return _Total.apply(x, self.group)  # type: ignore[no-any-return, no-untyped-call]
+    def total(self, x: Tensor, said: Said) -> Tensor:
+        """The sum of all ranks' ``x``, which ``said`` is about; its gradient is the sum of theirs."""
+        if not (x.requires_grad and torch.is_grad_enabled()):
+            return self._summed(x, said)
+        return _Total.apply(x, said, self)  # type: ignore[no-any-return, no-untyped-call]
 
-    def _gathered(self, message: Tensor, said: Said, call: int) -> Tensor:
+    def _summed(self, x: Tensor, said: Said) -> Tensor:
+        """On the CPU by messages that say what they are; all ranks add up in the same order.
+
+        To read a header would stop an accelerator in the midst of its backward pass: all_reduce there.
+        """
+        said = said._replace(backward=True, dtype=x.dtype)
+        if x.is_cpu:
+            return self.exchange(said, x)[1].sum(0)
+        total = x.detach().clone(memory_format=torch.contiguous_format)
+        with self._reaching(self._counted(said)):
+            distributed.all_reduce(total, group=self.group)
+        return total
+
+    def _gathered(self, message: Tensor) -> Tensor:
         """The messages of all ranks, one a row."""
         size = distributed.get_world_size(self.group)
-        every = message.new_empty(size, len(message))
-        try:
-            distributed.all_gather(list(every.unbind(0)), message, group=self.group)
-        except RuntimeError as error:
-            raise RanksDiffer(
-                f"the other ranks could not be reached at exchange {call} of their group",
-                got=f"{said}: {str(error).splitlines()[0]}",
-                do="look at the other ranks' own messages: one of them stopped, or skipped a layer",
-            ) from error
+        every = message.new_empty(size, message.numel())
+        distributed.all_gather(list(every.unbind(0)), message, group=self.group)
         return every
 
-    def _next_call(self) -> int:
+    @contextmanager
+    def _reaching(self, said: Said) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise _lost(
+                self.group, f"at exchange {said.call}, {said}", said.layer, error
+            ) from error
+
+    def _counted(self, said: Said) -> Said:
+        """The same with its number in the group."""
         key = distributed.group.WORLD if self.group is None else self.group
-        _calls[key] = _calls.get(key, 0) + 1
-        return _calls[key]
+        before = _last.get(key)
+        _last[key] = said = said._replace(call=1 if before is None else before.call + 1)
+        return said
 
     def __deepcopy__(self, memo: object) -> "Peers":
         return self
@@ -130,54 +166,98 @@ class Peers:
         )
 
 
+@contextmanager
+def explained(group: Any = None) -> Iterator[None]:
+    """Name the missing ranks where somebody else's message fails: DistributedDataParallel's, say.
+
+    Raises:  RanksDiffer from torch's RuntimeError, with the last exchange before it
+
+    >>> with explained():  # a training step
+    ...     pass
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "/gloo/" not in str(error) and not isinstance(error, distributed.DistError):
+            raise
+        last = _last.get(distributed.group.WORLD if group is None else group)
+        place = "before any exchange" if last is None else f"after exchange {last.call}, {last}"
+        raise _lost(group, place, "" if last is None else last.layer, error) from error
+
+
 class _Total(torch.autograd.Function):
     """The sum over all ranks, differentiable as often as one likes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
-        ctx.group = group
-        total = x.detach().clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total, group=group)
-        return total
+    def forward(ctx: Any, x: Tensor, said: Said, peers: Peers) -> Tensor:
+        ctx.said, ctx.peers = said, peers
+        return peers._summed(x, said)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Total.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.peers.total(gradient, ctx.said), None, None
 
 
-def _message(said: Said, call: int, data: Tensor) -> Tensor:
+def _message(said: Said, data: Tensor) -> Tensor:
     """Header and values, in a first message's size."""
-    message = torch.zeros(_HEADER.size + BLOCK, dtype=torch.uint8, device=data.device)
-    name = said.layer.encode()[-80:]  # the end of a path says more than its beginning
-    dtype = _DTYPES.index(said.dtype)
-    fields = call, said.channels, dtype, said.gradient, said.positions, said.count, name
-    header = torch.frombuffer(bytearray(_HEADER.pack(*fields)), dtype=torch.uint8)
-    message[: _HEADER.size] = header.to(data.device)
-    message[_HEADER.size :][: len(data)] = data
+    room = bytearray(HEADER + BLOCK)
+    _SAME.pack_into(room, 0, *_same(said))
+    _OWN.pack_into(room, _SAME.size, said.positions, said.count, said.native)
+    message = torch.frombuffer(room, dtype=torch.uint8).to(data.device)
+    message[HEADER : HEADER + data.numel()] = data
     return message
 
 
-def _unpacked(row: bytes) -> tuple[Said, int]:
-    call, channels, dtype, gradient, positions, count, name = _HEADER.unpack(row)
+def _same(said: Said) -> tuple[Any, ...]:
+    way = _BACKWARD if said.backward else _FORWARD if said.gradient else _WITHOUT
+    name = said.layer.encode()[-72:]  # the end of a path says more than its beginning
+    return said.call, said.channels, _DTYPES.index(said.dtype), way, name
+
+
+def _unpacked(row: memoryview) -> Said:
+    call, channels, dtype, way, name = _SAME.unpack_from(row)
     layer = name.rstrip(b"\0").decode(errors="ignore")
-    return Said(layer, channels, _DTYPES[dtype], bool(gradient), positions, count), call
+    places, count, _ = _OWN.unpack_from(row, _SAME.size)
+    way_back = way == _BACKWARD
+    return Said(layer, channels, _DTYPES[dtype], way != _WITHOUT, places, count, call, way_back)
 
 
-def _agreed(headers: Tensor) -> list[Said]:
+def _agreed(headers: Tensor, mine: Said, group: Any) -> list[Said]:
     """What every rank said, once they are known to agree."""
-    rows = [_unpacked(row.numpy().tobytes()) for row in headers.cpu().contiguous()]
-    told = [said for said, _ in rows]
-    failed = [rank for rank, said in enumerate(told) if said.channels == _FAILED]
+    same = _SAME.pack(*_same(mine))
+    rows = [memoryview(row) for row in headers.numpy()]
+    if all(row[: _SAME.size] == same for row in rows):
+        owns = (_OWN.unpack_from(row, _SAME.size) for row in rows)
+        return [mine._replace(positions=n, count=c, native=bool(quick)) for n, c, quick in owns]
+    told = dict(zip(missing.ranks_of(group), map(_unpacked, rows), strict=True))
+    failed = [rank for rank, said in told.items() if said.channels == _FAILED]
     if failed:
+        layer = told[failed[0]].layer
         raise RanksDiffer(
-            f"another rank could not go on at {told[failed[0]].layer}",
-            got=f"an error on rank {', '.join(map(str, failed))} of the group",
+            f"another rank could not go on at {layer}",
+            got=f"at exchange {mine.call} an error on {missing.named(failed)}",
             do="look at its own message",
         )
-    if len({(str(said), call) for said, call in rows}) > 1:
-        raise RanksDiffer(
-            "the ranks are not at the same layer with the same kind of values",
-            got="; ".join(f"rank {k}: call {call}, {s}" for k, (s, call) in enumerate(rows)),
-            do="run the same model on every rank, each layer as often and in the same order",
-        )
-    return told
+    raise RanksDiffer(
+        "the ranks are not at the same layer with the same kind of values",
+        got="; ".join(f"rank {rank}: exchange {said.call}, {said}" for rank, said in told.items()),
+        do="run the same model on every rank, each layer as often and in the same order",
+    )
+
+
+def _lost(group: Any, place: str, layer: str, error: RuntimeError) -> RanksDiffer:
+    """The error for a message that failed: who is missing, and where the others are."""
+    answers = missing.asked(group, place)
+    absent = answers.missing
+    why = str(error).splitlines()[0].partition(". This is")[0].rpartition("] ")[2]
+    who = missing.named(absent)
+    return RanksDiffer(
+        f"{who} {'are' if len(absent) > 1 else 'is'} missing {place}"
+        if absent
+        else f"the ranks are not at the same place: this one {place}",
+        at=layer,
+        got=f"{why or error}; {answers}",
+        do=f"look at what {who} said last: dead, stopped, too slow, or at another layer"
+        if absent
+        else "run the same model on every rank, each layer as often and in the same order",
+    )

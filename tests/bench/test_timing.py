@@ -29,7 +29,7 @@ def test_the_order_turns_every_round() -> None:
     sides = {name: Counting(name, 0.01, log) for name in "abc"}
     laps = turn_by_turn(sides, 0.1)
     assert "".join(log[: 3 * WARM_UP]) == "abc" * WARM_UP
-    assert "".join(log[3 * WARM_UP :]) == "abccbaabccbaabc"
+    assert "".join(log[3 * WARM_UP :]) == "abcbcacababcbca"
     assert [len(taken) for taken in laps.values()] == [FEWEST] * 3
 
 

@@ -94,7 +94,7 @@ def test_nets(command: Command, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = json.loads((tmp_path / "here" / "nets.json").read_text())["rows"]
     assert (row["case"], row["refused"]) == ("conv20-nchw", {})
-    assert set(row["sides"]) == {"evenkeel", "torch"}
+    assert set(row["sides"]) == {"evenkeel", "torch", "copy", "empty call"}
 
 
 def test_a_refused_side_is_said_and_the_exit_code_is_1(

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,8 @@ def test_it_repeats_the_figures_of_the_run_and_fails_when_the_check_does(
     for name, tensor in tensors.items():
         if "running" in name:
             tensor.copy_(tensor.roll(7))
-    safetensors.torch.save_file(tensors, path, metadata)
+    origin = {**json.loads(metadata["evenkeel"]), "checksum": ""}  # changed on purpose
+    safetensors.torch.save_file(tensors, path, {"evenkeel": json.dumps(origin)})
     harmed = command("evaluate", "r", "--data", "digits", "--offline")
     assert harmed.returncode == 1
     assert "FAILED: only" in harmed.stdout

@@ -32,8 +32,9 @@ def data():
     return [torch.randn(4, 1, 8, 8) for _ in range(3)]
 def named():
     return [{"input": torch.randn(4, 1, 8, 8)}]
-def once():
+def anew():
     yield from data()
+once = anew()
 def nan():
     return [torch.full((4, 1, 8, 8), float("nan"))]
 def breaks():
@@ -180,6 +181,8 @@ def test_batches_that_are_gone_after_one_pass_verify_nothing(command: Command, n
     assert done.returncode == 0, done.stderr
     assert "\nverified" not in done.stdout
     assert "not verified: the batches could be gone through once" in done.stdout
+    done = command("recalibrate", f"{net}:built", "--data", f"{net}:anew")
+    assert "\nverified" in done.stdout, done.stdout + done.stderr
     broken = command("recalibrate", f"{net}:built", "--data", f"{net}:breaks")
     assert (broken.returncode, "disk gone" in broken.stderr) == (2, True)
 

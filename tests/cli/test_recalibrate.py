@@ -49,3 +49,21 @@ def test_mistakes_are_messages(command: Command, tmp_path: Path) -> None:
         done = command("recalibrate", "dnn-elu", *arguments)
         assert (done.returncode, says in done.stderr) == (2, True), done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_function_that_yields_is_called_for_every_pass(command: Command, tmp_path: Path) -> None:
+    lines = (
+        "import torch",
+        "def make(): return torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2))",
+        "def data():",
+        "    for k in range(3): yield torch.arange(8.0).view(4, 2) * k",
+        "once = data()",
+    )
+    (tmp_path / "given.py").write_text("\n".join(lines))
+    done = command("recalibrate", "given.py:make", "--data", "given.py:data", "--layerwise")
+    assert done.returncode == 0, done.stderr
+    assert "verified: all outputs are finite" in done.stdout
+    once = command("recalibrate", "given.py:make", "--data", "given.py:data", "--method", "average")
+    assert "verified" in once.stdout
+    with_object = command("recalibrate", "given.py:make", "--data", "given.py:once", "--layerwise")
+    assert with_object.returncode == 2 or "verified" in with_object.stdout

@@ -34,7 +34,7 @@ def test_every_option_reaches_the_run(command: Command, tmp_path: Path) -> None:
     done = command(
         *("train", "ioffe-sigmoid", "--without-bn", "--placement", "after", "--data", "digits"),
         *("--steps", "7", "--batch-size", "11", "--lr", "0.03", "--seed", "5", "--threads", "1"),
-        *("--device", "cpu", "--out", "here", "--tensorboard", "--offline"),
+        *("--dtype", "float64", "--device", "cpu", "--out", "here", "--tensorboard", "--offline"),
     )
     assert done.returncode == 0, done.stderr
     _, config = open_folder(tmp_path / "here")
@@ -42,6 +42,7 @@ def test_every_option_reaches_the_run(command: Command, tmp_path: Path) -> None:
     assert (config.data, config.steps, config.batch_size, config.lr) == ("digits", 7, 11, 0.03)
     assert (config.seed, config.threads, config.device) == (5, 1, "cpu")
     assert (config.compare, config.tensorboard) == (False, True)
+    assert (config.dtype, config.nproc) == ("float64", 1)
     assert (tmp_path / "here" / "tensorboard").is_dir()
     assert "PASSED: no batch normalization layers" in done.stdout
 
@@ -69,6 +70,10 @@ def test_a_comparison_prints_both_and_can_be_resumed(command: Command, tmp_path:
         (["dnn-elu", "--data", "mnits"], ["mnits", "mnist"]),
         (["dnn-elu", "--out", "/proc/evenkeel"], ["output folder cannot be written"]),
         (["dnn-elu", "--compare", "--without-bn"], ["comparison"]),
+        (["dnn-elu", "--dtype", "half"], ["dtype must be float32 or float64"]),
+        (["dnn-elu", "--nproc", "0"], ["nproc must be a whole number", "got: 0"]),
+        (["dnn-elu", "--nproc", "3", "--batch-size", "2"], ["at least one image", "3 processes"]),
+        (["dnn-elu", "--nproc", "251"], ["at least one image", "251 processes, 250 images"]),
         (["--resume", "nowhere"], ["not a run of evenkeel's", "no such folder"]),
         (["--resume", "."], ["not a run of evenkeel's", "no run.json"]),
         (["conv20", "--resume", "x", "--lr", "1"], ["--resume with conv20, --lr"]),

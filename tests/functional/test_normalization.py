@@ -567,6 +567,24 @@ def test_out_that_is_the_residual_or_overlaps() -> None:
     assert torch.equal(shifted, want)
 
 
+def test_out_by_a_plan_is_checked_as_without_one() -> None:
+    x, mean, var = values((3, 4), 1.0, 0).float(), torch.zeros(4), torch.ones(4)
+    want = ek.batch_norm(x, mean, var)  # later calls of this kind go to the kernel at once
+    out = torch.full_like(x, 7.0)
+    version = out._version
+    assert ek.batch_norm(x, mean, var, out=out) is out
+    assert torch.equal(out, want)
+    assert out._version > version
+    with pytest.raises(BadOption, match="gradients"):
+        ek.batch_norm(x, mean, var, out=torch.empty_like(x, requires_grad=True))
+    with pytest.raises(BadShape, match="out"):
+        ek.batch_norm(x, mean, var, out=out[:2])
+    with pytest.raises(BadDtype, match="out"):
+        ek.batch_norm(x, mean, var, out=out.double())
+    turned = torch.empty(4, 3).T
+    assert torch.equal(ek.batch_norm(x, mean, var, out=turned), want)
+
+
 def test_out_is_refused_where_it_cannot_be() -> None:
     x, mean, var = values((3, 4), 1.0, 0), torch.zeros(4).double(), torch.ones(4).double()
     with pytest.raises(BadOption, match="training"):

@@ -100,7 +100,8 @@ def assert_untouched(model: nn.Module, before: tuple[list[Any], dict[str, Tensor
 def test_verbs_in_any_order_keep_the_function(
     order: list[int], seed: int, verbs: list[str]
 ) -> None:
-    model, x = built(order, seed), inputs(seed)
+    model: nn.Module = built(order, seed)
+    x = inputs(seed)
     with torch.no_grad():
         want = copy.deepcopy(model).double()(x.double())
     for verb in verbs:

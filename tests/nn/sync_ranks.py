@@ -229,7 +229,7 @@ def messages() -> dict[str, list[str]]:
     with counted() as inference:
         layer.eval()(x)
     with counted() as wide:
-        ek.SyncBatchNorm(513)(torch.randn(2, 513))
+        ek.SyncBatchNorm(514)(torch.randn(2, 514))
     return {"forward": forward, "backward": backward, "eval": inference, "wide": wide}
 
 

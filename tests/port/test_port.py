@@ -22,6 +22,7 @@ from evenkeel.port import proof as proof_module
 from evenkeel.port.rules import convolution
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.ops import windows
+from port import joined
 from port.networks import NETWORKS, Network, random_values, rows, source_of
 
 
@@ -242,8 +243,17 @@ def test_a_loop_is_refused() -> None:
     with Graph().as_default() as graph:
         x = rows()
         _, y = tf.while_loop(lambda i, _: i < 3, lambda i, v: (i + 1, v * 2.0), [0, x])
-    with pytest.raises(Unportable, match="Exit"):
+    with pytest.raises(Unportable, match=r"(?s)Exit.*ends a loop.*test_port.py:\d+"):
         port(Source(graph), y.name)
+
+
+def test_a_recurrent_loop_is_refused() -> None:
+    with Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 3, 4])
+        outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(5), x, dtype=tf.float32)
+        y = tf.layers.dense(outputs[:, -1], 2)
+    with pytest.raises(Unportable, match="ends a loop"):
+        port(Source(graph, random_values(graph)), y.name)
 
 
 def test_a_missing_variable_is_named() -> None:
@@ -307,3 +317,16 @@ def test_files_are_left_alone_when_the_proof_fails(tmp_path: Path) -> None:
     with pytest.raises(OutputsDiffer):
         port(source, output, tolerance=-1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_dropout_without_an_end_is_refused() -> None:
+    with Graph().as_default() as graph:
+        y = tf.nn.dropout(tf.layers.dense(rows(), 5), keep_prob=0.5)
+    with pytest.raises(Unportable, match="this graph is for training alone"):
+        port(Source(graph, random_values(graph)), y.name)
+
+
+def test_words_that_are_fed_as_floats_are_whole_numbers() -> None:
+    source, output = source_of(joined.words_fed_as_floats)
+    (probe,) = port(source, output).probe
+    assert set(probe.numpy().reshape(-1)) == {0.0, 1.0}

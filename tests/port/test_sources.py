@@ -8,7 +8,7 @@ import torch
 
 import evenkeel.tf1 as tf
 from evenkeel.errors import BadData, BadOption
-from evenkeel.port import from_meta, from_saved_model, open_source, port
+from evenkeel.port import Unportable, from_meta, from_saved_model, open_source, port
 from evenkeel.port.source import values_of
 from evenkeel.tf1 import graph_io
 from port.networks import NETWORKS
@@ -91,3 +91,28 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
 def test_the_likeliest_results_are_named(tmp_path: Path) -> None:
     _, output, _ = saved(tmp_path)
     assert open_source(tmp_path / "frozen.pb").ends() == [output]
+
+
+def test_a_node_of_a_file_is_named_with_the_file(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        tf.diag(tf.placeholder(tf.float32, [3], name="x"), name="wide")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(Unportable, match=r"at:  .*graph\.pb"):
+        port(open_source(tmp_path / "graph.pb"), "wide")
+
+
+def test_a_signature_of_a_node_without_outputs_names_nothing(tmp_path: Path) -> None:
+    """An Estimator signs the node that initializes."""
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, 3], name="x")
+        builder = tf.saved_model.builder.SavedModelBuilder(str(tmp_path / "served"))
+        signature = tf.saved_model.signature_def_utils.predict_signature_def(
+            {"x": x}, {"y": x * 2.0}
+        )
+        start = tf.group(tf.no_op(), name="start")
+        signature.outputs["start"].name = start.name
+        signature.outputs["start"].dtype = x.dtype.as_datatype_enum
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+        assert graph.get_operation_by_name("start").outputs == []
+    assert set(from_saved_model(tmp_path / "served").names) == {"x", "y"}

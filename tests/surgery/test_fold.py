@@ -607,3 +607,60 @@ def test_fold_of_any_network_computes_what_the_network_does(
             dtype=torch.float32,
             scale=max(float(exact.abs().max()), 1e-3),
         )
+
+
+class Kept(models.Body):
+    """A forward that cannot be read and keeps what each part gives."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = None
+        for layer in self.layers:
+            x = layer(x)
+            total = x.clone() if total is None else total + x.sum()
+            kept, x = x, x
+            total = total + kept.sum()
+        assert total is not None
+        return total
+
+
+def after(*parts: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 3, 1), BN(3), *parts)
+
+
+def watched() -> Any:
+    model: Any = after(nn.ReLU())
+    model[2].register_forward_hook(lambda m, a, y: None)
+    return model
+
+
+RELU = nn.ReLU()
+IN_PLACE: dict[str, tuple[Callable[[], nn.Module], bool]] = {
+    "relu": (lambda: after(nn.ReLU()), True),
+    "elu": (lambda: after(nn.ELU()), True),
+    "nested": (lambda: nn.Sequential(after(), nn.LeakyReLU()), True),
+    "no such": (lambda: after(nn.SiLU()), False),
+    "shared": (lambda: after(RELU, nn.Conv2d(3, 3, 1), RELU), False),
+    "watched": (watched, False),
+    "two readers": (lambda: models.TwoConsumers(a=after(), b=after(), act=nn.ReLU()), False),
+    "parts taken singly": (lambda: Kept(layers=nn.Sequential(after(), nn.ReLU())), False),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_activation_writes_in_place_where_nothing_else_reads(name: str) -> None:
+    build, expected = IN_PLACE[name]
+    model = scrambled(build()).eval()
+    x = normal(2, 3, 5, 5)
+    want = model(x)
+    folded = fold(model)
+    assert any(getattr(m, "inplace", False) for m in folded.modules()) is expected
+    assert not any(getattr(m, "inplace", False) for m in model.modules())
+    assert_close(folded(x), want, 1e-5, "y")
+    folded(x.clone().requires_grad_()).sum().backward()
+
+
+def test_after_an_error_activations_are_as_they_were() -> None:
+    model: Any = after(nn.ReLU()).eval()
+    with pytest.raises(OutputsDiffer):
+        fold(model, normal(2, 3, 5, 5), inplace=True, tolerance=-1.0)
+    assert not model[2].inplace

@@ -406,22 +406,10 @@ def test_a_group_needs_a_beginning() -> None:
         recalibrate(deep(), [DATA], group=object())
 
 
-def test_the_activation_that_follows_runs_with_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[Tensor] = []
-    plain = nn.ReLU.forward
-
-    def forward(self: nn.ReLU, x: Tensor) -> Tensor:
-        calls.append(x)
-        return plain(self, x)
-
-    monkeypatch.setattr(nn.ReLU, "forward", forward)
-    model = nn.Sequential(BN(3), nn.ReLU(), nn.Conv2d(3, 4, 3), BN(4), nn.ReLU())
-    fused = recalibrate(model, batches(10))
-    assert not calls
-    with pytest.raises(BadData):
-        recalibrate(model, [*batches(10), DATA / 0], inplace=True)
-    assert not any("forward" in vars(module) for module in model.modules())
-    model[1].register_forward_hook(lambda *_: None)  # somebody watches it: it runs
-    seen = recalibrate(model, batches(10))
-    assert len(calls) == 3
-    assert_close(statistics(fused), statistics(seen), 1e-6, "statistics")
+def test_batches_of_several_kinds_of_memory_are_all_seen() -> None:
+    """What a layer learnt of one kind of input is not used for another."""
+    kinds = [DATA[:5], DATA[5:20:2], DATA[6:20:2].transpose(2, 3), DATA[20:25, :, :3], DATA[25:]]
+    rows = [b.double().movedim(1, -1).flatten(0, -2) for b in [*kinds, DATA[:5]]]
+    done: Any = recalibrate(nn.Sequential(BN(3)), [*kinds, DATA[:5]])
+    assert_close(done[0].running_mean.double(), torch.cat(rows).mean(0), 1e-6, "mean")
+    assert_close(done[0].running_var.double(), torch.cat(rows).var(0), 1e-6, "var")

@@ -10,9 +10,7 @@ from torch import nn
 from evenkeel.data import Batches, Dataset, load
 from evenkeel.nn import BatchNorm1d, BatchNorm2d
 
-collect_ignore = [
-    "observed_run.py"
-]  # a program that test_resume.py runs, with its arguments put in
+collect_ignore = ["observed_run.py"]  # a program that attempts.py runs, with its arguments put in
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,6 +41,9 @@ CONFIG = RunConfig(
         ({"lr": math.nan}, "lr"),
         ({"lr": math.inf}, "lr"),
         ({"device": "tpu"}, "device"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"nproc": 0}, "nproc"),
+        ({"nproc": 33}, "at least one image"),
         ({"placement": "beside"}, "before or after"),
     ],
 )
@@ -77,6 +80,12 @@ def test_json_brings_it_back_and_checks_it() -> None:
     assert from_json(RunConfig, text) == CONFIG
     with pytest.raises(BadOption, match="steps"):
         from_json(RunConfig, text.replace('"steps": 10', '"steps": 0'))
+
+
+def test_what_older_runs_did_not_know_has_its_default() -> None:
+    lines = [line for line in to_json(CONFIG).splitlines() if "nproc" not in line]
+    text = "\n".join(line for line in lines if "dtype" not in line)
+    assert from_json(RunConfig, text.replace("false,\n}", "false\n}")) == CONFIG
 
 
 def test_a_recipe_in_epochs_is_turned_into_steps_of_full_batches() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from safetensors import safe_open
 from evenkeel.data import load, write_idx
 from evenkeel.errors import BadRun
 from evenkeel.train.evaluate import evaluate
+from evenkeel.train.plain import from_json, to_json
 from evenkeel.train.run import Run, train
+from evenkeel.train.weights import Origin
 
 OPTIONS: dict[str, Any] = {"steps": 60, "threads": 1, "progress": False}
 
@@ -44,6 +47,11 @@ def test_it_notices_harmed_statistics(run: Run, tmp_path: Path) -> None:
     for name, tensor in tensors.items():
         if "running" in name:
             tensor.copy_(tensor.roll(7))
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors", metadata)
+    with pytest.raises(BadRun, match="damaged, or were changed by hand"):
+        evaluate(tmp_path)
+    origin = replace(from_json(Origin, metadata["evenkeel"]), checksum="")
+    metadata = {"evenkeel": to_json(origin)}
     safetensors.torch.save_file(tensors, tmp_path / "model.safetensors", metadata)
     [found] = evaluate(tmp_path)
     assert not found.check.passed

@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from evenkeel.data import Dataset, Split
+from evenkeel.train.ranks import Ranks
 from evenkeel.train.score import CHUNK, inference, score
 
 
@@ -54,3 +57,24 @@ def test_the_mean_weighs_the_last_chunk_by_its_size() -> None:
     split = Split(torch.zeros(CHUNK + 1, 1, 2, 2), labels)
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     assert score(network, split, loss).loss == pytest.approx(1 / (CHUNK + 1))
+
+
+class Part(Ranks):
+    """One process of several that run one after another: the last one has everybody's sums."""
+
+    sums: ClassVar[list[Tensor]] = []
+
+    def total(self, values: Tensor) -> Tensor:
+        self.sums.append(values)
+        return torch.stack(self.sums).sum(0)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_processes_share_the_chunks_and_get_the_same_score_to_the_bit(
+    trained: nn.Module, digits: Dataset, size: int
+) -> None:
+    """Also where there are more processes than chunks."""
+    Part.sums.clear()
+    found = [score(trained, digits.train, cross_entropy, Part(n, size)) for n in range(size)]
+    assert found[-1] == score(trained, digits.train, cross_entropy)
+    assert int((torch.stack(Part.sums) != 0).sum(0).max()) == 1  # no chunk twice

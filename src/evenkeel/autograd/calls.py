@@ -6,6 +6,7 @@ are differentiated here; a second derivative goes by the formula in torch's oper
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from evenkeel.autograd import compiled
 from evenkeel.autograd.functions import ByRow, Moments, Vectors, apply_normalize, apply_train
@@ -16,6 +17,7 @@ from evenkeel.kernels.fused import native as native_train
 from evenkeel.kernels.fused.native import MEAN, VAR, Moved
 from evenkeel.kernels.normalize import native as native_normalize
 from evenkeel.kernels.plan import Plan, plan_of
+from evenkeel.kernels.table import mode_of
 from evenkeel.views import statistics_dtype
 
 
@@ -49,7 +51,7 @@ def train(
             y, trained = apply_train(x, *vectors, rest, plan, None)  # type: ignore[no-untyped-call]
         else:
             y, trained = native_train.forward(plan, x, *vectors, rest, None)
-        return y, trained.statistics[MEAN], trained.statistics[VAR]
+        return y, trained[0][MEAN], trained[0][VAR]
     rows = call.rows_of_x
     y, mean, var = _by_row(kernel, rows.of(x), *widened(x, weight, bias), eps)
     y = finish(y, None if residual is None else rows.of(residual), activation)
@@ -89,8 +91,8 @@ def train_moving(
 
     A batch that is not finite moves nothing. None where a vector does not fit the plan.
     """
-    fits = plan.fits
-    if not (fits(weight) and fits(bias) and fits(moved.mean) and fits(moved.var)):
+    mean, var, _, _, batches = moved
+    if not plan.fits(weight, bias, mean, var):
         return None
     if residual is not None:
         residual = library.alike(residual, x)
@@ -99,10 +101,8 @@ def train_moving(
     else:
         y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
     # What autograd saved of them for somebody's backward pass is no longer what it was.
-    batches = moved.batches
-    changed = (moved.mean, moved.var) if batches is None else (moved.mean, moved.var, batches)
-    torch.autograd.graph.increment_version(changed)
-    return y, trained.finite
+    increment_version((mean, var) if batches is None else (mean, var, batches))
+    return y, trained[1]
 
 
 def flat(vector: Tensor | None) -> Tensor | None:
@@ -171,23 +171,27 @@ def normalize_planned(
     bias: Tensor | None,
     residual: Tensor | None,
     *,
-    in_place: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor | None:
-    """``normalize`` by a plan; None where a vector does not fit it, or x may not be overwritten."""
-    fits = plan.fits
-    if not (fits(weight) and fits(bias) and fits(mean) and fits(var)):
+    """``normalize`` by a plan, also into ``out``; None where a vector or ``out`` does not fit."""
+    if not plan.fits(weight, bias, mean, var):
         return None
     if residual is not None:
         residual = library.alike(residual, x)
-    if differentiated(x, weight, bias, residual):
-        if in_place:
+    if differentiated(x, weight, bias, residual, out):
+        if out is not None:
             return None
         return apply_normalize(x, weight, bias, residual, mean, var, plan)  # type: ignore[no-any-return, no-untyped-call]
-    out = x if in_place else None
+    if out is not None and out is not x and not (_like(out, x) and _takes(out, x, residual)):
+        return None
     y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, out=out)
-    if in_place:
-        torch.autograd.graph.increment_version(x)
+    if out is not None:
+        increment_version(out)
     return y
+
+
+def _like(out: Tensor, x: Tensor) -> bool:
+    return out.shape == x.shape and out.dtype is x.dtype and out.is_cpu and not mode_of(out)
 
 
 def normalize_into(
@@ -221,7 +225,7 @@ def normalize_into(
         call, x, (mean, var), (weight, bias), residual, eps, activation
     )
     native_normalize.forward(plan, x, *given, *vectors, rest, out=out)
-    torch.autograd.graph.increment_version(out)
+    increment_version(out)
     return out
 
 

@@ -116,8 +116,8 @@ def _train(
     plan = plan_of(call, library.parameter_dtype(x, weight, bias), eps, activation)
     rest = None if residual is None else library.alike(residual, x)
     vectors = plan.suited(weight), plan.suited(bias)
-    y, trained = native_train.forward(plan, x, *vectors, rest, None)
-    return y, trained.statistics
+    y, (statistics, _) = native_train.forward(plan, x, *vectors, rest, None)
+    return y, statistics
 
 
 def _train_fake(

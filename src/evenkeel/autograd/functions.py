@@ -1,6 +1,6 @@
 """A native call as torch's autograd sees it: forward, backward, and backward again by formula."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -37,10 +37,10 @@ class Train(torch.autograd.Function):
         y_kept = residual_kept = None
         if residual is not None and plan.activation:
             y_kept, residual_kept = needed(plan.activation, y, residual)
-        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, trained.statistics)
+        ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, trained[0])
         ctx.plan = plan
         ctx.set_materialize_grads(False)
-        return y, trained  # a Trained is no tensor to autograd: it passes as it is
+        return y, trained  # a tuple is no tensor to autograd: it passes as it is
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
@@ -107,13 +107,14 @@ def by_formula(
     y: Tensor | None,
     residual: Tensor | None,
     vectors: Vectors,
-    given: tuple[Tensor, Tensor] | None,
+    given: tuple[Tensor, Tensor] | Callable[[Tensor], tuple[Tensor, Tensor]] | None,
     plan: Plan,
     wanted: Sequence[bool],
 ) -> Sequence[Tensor | None]:
     """The gradients of x, weight, bias, residual in torch's operators, to be differentiated again.
 
-    ``given``: mean and rstd where they are constants, None where they are the batch's.
+    ``given``: mean and rstd where they are constants, or how they come from x; None where they are the
+    batch's.
     """
     axes, activation = plan.call.axes, plan.activation
     # Views: weight and bias may have been computed from x, and that way is not this call's to go.
@@ -122,7 +123,8 @@ def by_formula(
     if given is None:
         t = composite.by_batch(x, *vectors, plan.eps, axes)[0]
     else:
-        t = composite.by_given(x, *given, *vectors, axes)
+        mean, rstd = given(x) if callable(given) else given
+        t = composite.by_given(x, mean, rstd, *vectors, axes)
     if y is not None:
         dt = derivative_from_output(activation, dy, y)
     elif activation is not None:

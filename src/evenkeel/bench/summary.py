@@ -14,7 +14,8 @@ class Summary:
 
     ``claim`` is the sentence to publish it under; ``fastest`` is the mean of each side's fastest steps;
     ``reachable`` is the mean for a kernel that moves the least traffic as fast as a copy does, in a
-    call that costs what an empty one does (None where those were not timed);
+    call that costs what an empty one does (None where those were not timed); for a network, all its
+    normalizations do so;
     ``by_layout``, ``by_network`` and ``by_size`` are means of a part of the rows; ``worst`` is the
     lowest ratio, that of ``worst_row``; ``slower`` names those below 1.
     """
@@ -107,7 +108,7 @@ def _limit_ms(row: Row) -> float | None:
     copy, empty = row.sides.get("copy"), row.sides.get("empty call")
     if copy is None or empty is None:
         return None
-    operation = OPERATIONS[row.operation]
+    operation = OPERATIONS["bn_relu" if row.operation == TRAINING_STEP else row.operation]
     return empty.ms + (operation.forward_passes + operation.backward_passes) / 2 * copy.ms
 
 

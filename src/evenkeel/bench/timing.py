@@ -32,8 +32,9 @@ class Ratio:
 
 
 def turn_by_turn(sides: Mapping[str, Side], seconds: float, most: int = MOST) -> Laps:
-    """Rounds in which every side takes one step, in an order that turns each time.
+    """Rounds in which every side takes one step, each time another one first.
 
+    No side comes twice in a row (where there are three): it would find its tensors in cache.
     Goes on until all sides together have run for ``seconds``, for at least ``FEWEST`` and at most
     ``most`` rounds. A round in which anything was compiled does not count. No garbage is collected
     meanwhile.
@@ -45,7 +46,7 @@ def turn_by_turn(sides: Mapping[str, Side], seconds: float, most: int = MOST) ->
     with _no_collection():
         for _ in range(most):
             taken, compiled = _round(sides, order)
-            order.reverse()
+            order.append(order.pop(0))
             if compiled:
                 continue
             for name, lap in taken.items():

@@ -2,13 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from evenkeel.cli.output import check_places, write
 from evenkeel.errors import BadOption, EvenkeelError, UnknownName
-from evenkeel.files import replace_file
 
 if TYPE_CHECKING:
     from evenkeel.doctor import Report
@@ -78,12 +77,12 @@ def doctor(
         )
     _check_codes([*(select or []), *(ignore or [])])
     written = [("json", json), ("sarif", sarif), ("html", html)]
-    _check_places([file for _, file in written if file])
+    check_places([file for _, file in written if file])
     report = _examined(target, context.args, data, steps, origin, select or [], ignore or [])
     if not any(file == "-" for _, file in written):
         typer.echo(report.text(width=_width(), every=every), nl=False)
     for name, file in written:
-        _write(getattr(report, name)() if file else "", file)
+        write(getattr(report, name)() if file else "", file)
     if report.exit_code:
         sys.exit(report.exit_code)
 
@@ -126,23 +125,6 @@ def _check_codes(words: list[str]) -> None:
     from evenkeel.doctor.trace import Trace
 
     judge(Trace(), words)
-
-
-def _check_places(files: list[str]) -> None:
-    """Before the diagnosis, which may take long: everything can be written."""
-    if files.count("-") > 1:
-        raise BadOption("one output can be printed", got="- twice", do="give a file for the others")
-    for path in (Path(file) for file in files if file != "-"):
-        if path.is_dir() or not path.parent.is_dir():
-            what = "is a folder" if path.is_dir() else "is in no folder that there is"
-            raise BadOption(f"this {what}", got=path, do="give a file in a folder that is there")
-
-
-def _write(text: str, file: str | None) -> None:
-    if file == "-":
-        typer.echo(text, nl=False)
-    elif file:
-        replace_file(Path(file), text)
 
 
 def _width() -> int:

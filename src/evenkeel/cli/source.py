@@ -1,5 +1,6 @@
 """Data on the command line: a folder of idx files, a file of arrays, or pkg.module:factory."""
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,10 @@ def batches(source: str, size: int) -> Any:
     if ":" in source and not Path(source).exists():
         from evenkeel.cli.model import found
 
-        return _checked(found(source, "data"), source)
+        made = _checked(found(source, "data"), source)
+        if isinstance(made, Iterator) and found(source, "data") is not made:
+            return _Anew(source)
+        return made
     from evenkeel.data import load
     from evenkeel.data.arrays import SUFFIXES, Arrays, array_batches
 
@@ -53,6 +57,18 @@ def probe_of(data: Any) -> Any:
         check_whole(probe)
         return probe
     raise BadData("there is no batch", got=type(data).__name__, do="give data")
+
+
+class _Anew:
+    """The batches of a function that gives an iterator, called anew for every pass."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[Any]:
+        from evenkeel.cli.model import found
+
+        yield from found(self._source, "data")
 
 
 def _checked(made: Any, source: str) -> Any:

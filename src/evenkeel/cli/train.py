@@ -52,7 +52,19 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help="Of weights, shuffling and dropout. (default: 0)")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. (default: torch's)")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|float64", help="Of weights and computation. (default: float32)"
+        ),
+    ] = None,
+    nproc: Annotated[
+        int | None,
+        typer.Option(help="Processes that share every batch; same results. (default: 1)"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads a process. (default: torch's / nproc)")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="cpu|cuda|auto", help="Where to train. (default: cpu)")
     ] = None,
@@ -78,7 +90,8 @@ def train(
     bit for bit.
     """
     from evenkeel.cli.show import show_run
-    from evenkeel.train import run as library  # Lightning takes seconds to import
+    from evenkeel.train import run as library
+    from evenkeel.train.ranks import started_with
 
     options: dict[str, Any] = {
         "batch_norm": batch_norm,
@@ -89,6 +102,7 @@ def train(
         "batch_size": batch_size,
         "lr": lr,
         "seed": seed,
+        "dtype": dtype,
         "threads": threads,
         "device": device,
         "out": out,
@@ -96,10 +110,12 @@ def train(
     }
     given = {name: value for name, value in options.items() if value is not None}
     if resume is None:
-        show_run(library.train(recipe or RECIPE, offline=offline, **given))
-        return
-    _check_alone(recipe, given)
-    show_run(library.resume(resume, offline=offline))
+        run = library.train(recipe or RECIPE, nproc=nproc, offline=offline, **given)
+    else:
+        _check_alone(recipe, given)
+        run = library.resume(resume, nproc=nproc, offline=offline)
+    if started_with().first:
+        show_run(run)
 
 
 def _check_alone(recipe: str | None, given: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ class Batches:
     Source:  the permutation is numpy's RandomState, frozen by NEP 19: the same in every version,
              on every machine. No other generator is read or moved
 
+    With ``part`` each batch holds only those of its images: the share of one process of several.
+
     >>> split = Split(torch.zeros(10, 1, 28, 28), torch.arange(10))
     >>> whole = Batches(split, 4, seed=7, stop=5)
     >>> rest = Batches(split, 4, seed=7, start=3, stop=5)
@@ -34,7 +36,14 @@ class Batches:
     """
 
     def __init__(
-        self, split: Split, batch_size: int, *, seed: int, start: int = 0, stop: int
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        seed: int,
+        start: int = 0,
+        stop: int,
+        part: slice = slice(None),
     ) -> None:
         _check_size(batch_size, len(split))
         if not 0 <= seed < SEEDS:
@@ -46,7 +55,7 @@ class Batches:
                 do="give stop as the number of the step after the last, counted from 0",
             )
         self.split, self.batch_size, self.seed = split, batch_size, int(seed)
-        self.start, self.stop = start, stop
+        self.start, self.stop, self.part = start, stop, part
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     @property
@@ -59,7 +68,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(self.start, self.stop):
-            chosen = self.indices(step)
+            chosen = self.indices(step)[self.part]
             yield self.split.images[chosen], self.split.labels[chosen]
 
     def indices(self, step: int) -> Tensor:

@@ -49,8 +49,8 @@ def _plots(layer: Layer) -> tuple[tuple[str, Markup], ...]:
         mean, var = pooled(layer)
         logs = np.log10(np.stack([var, np.array(layer.running_var)]) + layer.eps)
         plots = [
-            ("mean: batch → , running ↑", _scatter(mean, np.array(layer.running_mean))),
-            ("log variance: batch → , running ↑", _scatter(logs[0], logs[1])),
+            ("mean: batch →, running ↑", _scatter(mean, np.array(layer.running_mean))),
+            ("log variance: batch →, running ↑", _scatter(logs[0], logs[1])),
         ]
     levels = np.array([call.percentiles for call in layer.calls if call.percentiles])
     if len(levels) > 1:

@@ -78,6 +78,8 @@ def _groups(tensors: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 def _is_norm(prefix: str, names: dict[str, str], tensors: Mapping[str, Any]) -> bool:
     """Whether two vectors without statistics are a batch normalization's, by their names."""
     own = {names[what].rpartition("/")[2] for what in names}
+    if any(f"{prefix}{dot}num_batches_tracked" in tensors for dot in "./"):
+        return True
     batch = re.search(r"batch_?norm|(^|[/._])bn\d*$", prefix, re.IGNORECASE)
     return bool(batch) or own == {"gamma", "beta"}
 

@@ -33,6 +33,11 @@ _ACTIVATIONS = {
     *("silu", "gelu", "elu", "tanh", "sigmoid", "hardswish", "relu6", "mish", "selu", "hardtanh"),
     "SiLUActivation",
 }
+# What gives each example its own scale again, whatever came before.
+_SCALING = {
+    *("LayerNorm", "GroupNorm", "RMSNorm", "LocalResponseNorm", "layer_norm", "group_norm"),
+    *("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "instance_norm", "rms_norm"),
+}
 _ENDS = {"Softmax", "LogSoftmax", "softmax", "log_softmax", "Sigmoid", "sigmoid", "argmax"}
 
 
@@ -108,7 +113,7 @@ def _upstream(recording: Recording, node: Node) -> Iterator[Node]:
     while waiting:
         index = waiting.pop()
         up = recording.nodes[index]
-        if index in seen or isinstance(up.module, NORMS) or up.kind == "layer_norm":
+        if index in seen or isinstance(up.module, NORMS) or up.kind in _SCALING:
             continue
         seen.add(index)
         yield up

@@ -6,6 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenkeel.doctor.handmade import (
+    ASSIGNS,
+    VARIABLES,
+    Handmade,
+    decider,
+    handmade,
+    initializes,
+    target,
+)
 from evenkeel.doctor.trace import Bare, Norm, Program, Saved, Update
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.keys import GraphKeys
@@ -17,8 +26,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = str(Path(__file__).parents[1])
 _MEAN = re.compile(r"(.*?)/?(moving_mean|pop_mean|population_mean|running_mean)(_\d+)?$")
-_VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
-_ASSIGNS = ("Assign", "AssignSub", "AssignAdd")
 _LINEAR = (
     "MatMul",
     "Conv2D",
@@ -27,7 +34,6 @@ _LINEAR = (
     "Conv2DBackpropInput",
     "BatchMatMul",
 )
-_BY_BATCH = ("SquaredDifference", "moments", "Mean")
 
 
 class Facts:
@@ -40,10 +46,17 @@ class Facts:
         self._other = [run for run in runs if not run.trains]
         self._means = {op.name: m[1] for op in self._ops if (m := _mean(op))}
         self._averages = dict(self._statistics())
+        layers = [name for name, prefix in self._averages.items() if prefix]
+        self._made = handmade(self._ops, layers)
+        for one in self._made:
+            for op in one.moving:
+                self._means.pop(op.name, None)
+                self._averages[op.name] = _scope(one)
 
     def program(self) -> Program:
         """All facts."""
         norms = tuple(self._norm(name, prefix) for name, prefix in self._means.items())
+        norms += tuple(norm for one in self._made if (norm := self._own(one)))
         return Program(
             path="",
             trained=len(self._training),
@@ -57,7 +70,7 @@ class Facts:
         """Variables that are moving averages, by name, with their layer."""
         for op in self._ops:
             prefix = op.name.rpartition("/")[0]
-            own = op.type in _VARIABLES and prefix in self._means.values()
+            own = op.type in VARIABLES and prefix in self._means.values()
             if own and re.search(r"(mean|var|variance)(_\d+)?$", op.name):
                 yield op.name, prefix
 
@@ -86,20 +99,47 @@ class Facts:
             at_initial=not self._assigned(moving, flag),
         )
 
+    def _own(self, one: Handmade) -> Norm | None:
+        """A normalization that the program makes itself; None for one of the batch by design."""
+        flag = one.flags[0] if one.flags else None
+        moving = tuple(sorted(op.name for op in one.moving))
+        trained = self._modes(self._training, one.roots, flag)
+        if not one.of_batch or not (moving or self._shown(one)):
+            return None
+        mode = "fixed training" if not one.of_moving else "fed" if flag is None else _mode([], flag)
+        idle = not self._assigned(moving, flag)
+        told = mode == "variable" or (mode == "fed" and trained == ("inference",))  # EK606, EK604
+        line = _in_program(one.roots[0].origin)
+        return Norm(
+            name=_scope(one),
+            line=line,
+            mode=mode,
+            trained_with=trained,
+            evaluated_with=self._modes(self._other, one.roots, flag),
+            moving=moving,
+            at_initial=idle,
+            lost=(self._mover(one) or line or _scope(one)) if moving and idle and not told else "",
+        )
+
+    def _shown(self, one: Handmade) -> bool:
+        """Whether a run without a train step normalizes so."""
+        return any(set(one.roots) & run.executed for run in self._other)
+
+    def _mover(self, one: Handmade) -> str:
+        """The line of the first operation that would move the averages."""
+        assigns = (op for op in self._ops if op.type in ASSIGNS and not initializes(op))
+        return next((_in_program(op.origin) for op in assigns if target(op) in one.moving), "")
+
     def _modes(
         self, runs: "list[Ran]", own: list[Operation], flag: Operation | None
     ) -> tuple[str, ...]:
         """In which modes these runs executed a normalization."""
-        heart = {
-            op
-            for op in own
-            if op.type in ("Rsqrt", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
-        }
+        heart = {op for op in own if op.type == "Rsqrt" or _is_fused(op)}
         found = set()
         for run in runs:
             # A run that moves the averages beside the train step is part of training.
             if heart & run.executed and not (not run.trains and self._moves(run)):
-                known = run.flags.get(flag.name) if flag is not None else None
+                known = _known(run, flag) if flag is not None else None
                 found.add({None: "", True: "training", False: "inference"}[known])
         return tuple(sorted(found - {""}))
 
@@ -110,10 +150,10 @@ class Facts:
     def _assigned(self, moving: tuple[str, ...], flag: Operation | None) -> bool:
         """Whether a run gave moving averages a value other than the initial one."""
         for run in self._runs:
-            if flag is not None and run.flags.get(flag.name) is False:
+            if flag is not None and _known(run, flag) is False:
                 continue  # the branch that would move them is not taken
             for op in run.executed:
-                if op.type in _ASSIGNS and _target(op) in moving and not _initializes(op):
+                if op.type in ASSIGNS and target(op).name in moving and not initializes(op):
                     return True
         return False
 
@@ -160,9 +200,9 @@ class Facts:
 
     def _hearts(self) -> list[Operation]:
         """The operations that normalize: fused ones, or the product with the root."""
-        return [
-            op for op in self._ops if op.type.startswith("FusedBatchNorm") and "Grad" not in op.type
-        ] + [op for op in self._ops if op.type == "Mul" and re.search(r"batchnorm/mul_1$", op.name)]
+        return [op for op in self._ops if _is_fused(op)] + [
+            op for op in self._ops if op.type == "Mul" and re.search(r"batchnorm/mul_1$", op.name)
+        ]
 
     def _savers(self) -> Iterator[Saved]:
         executed = {op for run in self._runs for op in run.executed}
@@ -193,24 +233,23 @@ def _in_program(line: str) -> str:
 
 
 def _mean(op: Operation) -> "re.Match[str] | None":
-    return _MEAN.match(op.name) if op.type in _VARIABLES else None
+    return _MEAN.match(op.name) if op.type in VARIABLES else None
 
 
 def _flag(own: list[Operation]) -> Operation | None:
     """What decides between batch and averages: behind the first condition."""
     for op in own:
         if op.type in ("Switch", "RefSwitch", "If", "StatelessIf"):
-            source = op.inputs[1].op if op.type.endswith("Switch") else op.inputs[0].op
-            while source.type in ("Identity", "Cast", "LogicalNot", "Switch") and source.inputs:
-                source = source.inputs[0].op
-            return source
+            return decider(op.inputs[1 if op.type.endswith("Switch") else 0].op)
     return None
 
 
 def _mode(own: list[Operation], flag: Operation | None) -> str:
+    if flag is not None and flag.type == "Const":
+        return "fixed training" if bool(flag.attrs.get("value")) else "fixed inference"
     if flag is not None:
         return "fed" if flag.type.startswith("Placeholder") else "variable"
-    fused = [op for op in own if op.type.startswith("FusedBatchNorm") and "Grad" not in op.type]
+    fused = [op for op in own if _is_fused(op)]
     if fused:
         return (
             "fixed training"
@@ -218,6 +257,19 @@ def _mode(own: list[Operation], flag: Operation | None) -> str:
             else "fixed inference"
         )
     return "fixed training" if any("/moments/" in op.name for op in own) else "fixed inference"
+
+
+def _known(run: "Ran", flag: Operation) -> bool | None:
+    """What decided in a run: what was fed, a constant, or a placeholder's default; None if neither."""
+    value = flag.inputs[0].op if flag.type == "PlaceholderWithDefault" else flag
+    if flag.name not in run.flags and value.type == "Const":
+        return bool(value.attrs.get("value"))
+    return run.flags.get(flag.name)
+
+
+def _scope(one: Handmade) -> str:
+    """The name of a normalization that a program makes itself: that of what it is built in."""
+    return re.sub(r"/?batchnorm(_\d+)?/Rsqrt$", "", one.roots[0].name) or "batchnorm"
 
 
 def _is_fused(op: Operation) -> bool:
@@ -230,7 +282,7 @@ def _variable(linear: Operation) -> Operation | None:
         op = tensor.op
         while op.type in ("Identity", "ReadVariableOp", "Enter", "Switch", "Cast") and op.inputs:
             op = op.inputs[0].op
-        if op.type in _VARIABLES:
+        if op.type in VARIABLES:
             return op
     return None
 
@@ -241,25 +293,13 @@ def _linear_before(norm: Operation) -> Iterator[Operation]:
     seen: set[Operation] = set()
     while waiting and len(seen) < 64:
         op = waiting.pop()
-        if op in seen or op.type in _VARIABLES:
+        if op in seen or op.type in VARIABLES:
             continue
         seen.add(op)
         if op.type in _LINEAR:
             yield op
         else:
             waiting += [tensor.op for tensor in op.inputs]
-
-
-def _target(op: Operation) -> str:
-    source = op.inputs[0].op
-    while source.type in ("RefSwitch", "Identity", "Switch") and source.inputs:
-        source = source.inputs[0].op
-    return source.name
-
-
-def _initializes(op: Operation) -> bool:
-    """Whether an assignment is the variable's own initializer."""
-    return op.type == "Assign" and op.name == f"{_target(op)}/Assign"
 
 
 def _flat(value: Any) -> list[Any]:

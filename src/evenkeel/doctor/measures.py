@@ -1,6 +1,8 @@
 """Numbers of one layer that several rules read: pure functions of its row in the trace."""
 
+from math import log
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from evenkeel.doctor.trace import Layer, Trace
 Array = NDArray[np.float64]
 LOST = 0.1
 """Share of the initial values in an average from which a rule says that it is not one of the data."""
+FAR, FACTOR, CHANCE = 0.5, log(2), 3  # EK102's page says why
+_STACKS: WeakKeyDictionary[Layer, tuple[Array, Array]] = WeakKeyDictionary()
 
 
 class Drift(NamedTuple):
@@ -25,10 +29,18 @@ class Drift(NamedTuple):
     var_noise: float
 
 
+def stacked(layer: Layer) -> tuple[Array, Array]:
+    """Batch means and batch variances, [calls, channels]."""
+    found = _STACKS.get(layer)
+    if found is None:
+        means, variances = zip(*((call.mean, call.var) for call in layer.calls), strict=True)
+        found = _STACKS[layer] = np.array(means), np.array(variances)
+    return found
+
+
 def pooled(layer: Layer) -> tuple[Array, Array]:
     """The average over calls of the batch means, and of the batch variances."""
-    means = np.array([call.mean for call in layer.calls])
-    variances = np.array([call.var for call in layer.calls])
+    means, variances = stacked(layer)
     return means.mean(0), variances.mean(0)
 
 
@@ -43,7 +55,7 @@ def drift(layer: Layer) -> Drift:
     running_var = np.array(layer.running_var) / bessel + layer.eps
     distance = np.abs(np.array(layer.running_mean) - mean) / np.sqrt(var + layer.eps)
     # The variance of a population lies between that within its batches and that with their means'.
-    whole = var + np.array([call.mean for call in layer.calls]).var(0) + layer.eps
+    whole = var + stacked(layer)[0].var(0) + layer.eps
     nearest = np.clip(running_var, var + layer.eps, whole)
     ratio = np.abs(np.log(np.maximum(running_var, 1e-38) / nearest))
     ratio = ratio[var >= layer.eps / 100] if (var >= layer.eps / 100).any() else np.zeros(1)
@@ -64,12 +76,16 @@ def between(layer: Layer) -> tuple[float, float]:
     """
     if len(layer.calls) < 2:
         return 0.0, 0.0
-    means = np.array([call.mean for call in layer.calls])
-    variances = np.array([call.var for call in layer.calls]) + layer.eps
-    scale = np.sqrt(variances.mean(0))
-    return float((means.std(0, ddof=1) / scale).mean()), float(
-        np.log(variances).std(0, ddof=1).mean()
-    )
+    means, variances = stacked(layer)
+    scale = np.sqrt(variances.mean(0) + layer.eps)
+    logs = np.log(variances + layer.eps)
+    return float((means.std(0, ddof=1) / scale).mean()), float(logs.std(0, ddof=1).mean())
+
+
+def is_far(found: Drift) -> bool:
+    """Whether a drift is more than chance, and more than a network bears."""
+    mean = found.mean > max(FAR, CHANCE * found.mean_noise)
+    return mean or found.var > max(FACTOR, CHANCE * found.var_noise)
 
 
 def average_noise(layer: Layer) -> float:

@@ -4,6 +4,7 @@ The only part of the doctor that touches the model, which is afterwards as it wa
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from evenkeel.doctor.borrowed import borrowed
 from evenkeel.doctor.feeding import are_classes, inputs_of, labels_of, logits_of, size_of
 from evenkeel.doctor.layers import About, layer_of, meant_to_stand_still, was_trained
+from evenkeel.doctor.measures import drift, has_drift, is_far
 from evenkeel.doctor.passes import Passes, Ways
 from evenkeel.doctor.recording import tensors_of
 from evenkeel.doctor.scores import scores_of
@@ -27,7 +29,7 @@ def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = L
     """The trace of ``model`` on the first ``limit`` batches.
 
     Training passes in the modes that ``model.train()`` gives (the first with a backward pass), then
-    evaluation passes in those of ``model.eval()``, then one by the batches' statistics.
+    evaluation passes in those of ``model.eval()``, then some by the batches' statistics.
     """
     if not isinstance(model, nn.Module):
         raise BadOption("this takes a model", got=type(model).__name__, do="give a torch.nn.Module")
@@ -49,8 +51,29 @@ def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = L
     still, trained = meant_to_stand_still(model), was_trained(model, ways.steps)
     with borrowed(model, ways.optimizer, trains=ways.step is not None) as kept:
         passes = Passes(model, taken, ways, kept)
-        passes.run()
-    about = About(passes.recording, ways.optimizer, model, still, passes.moved)
+        with passes.watch.watching():
+            passes.run()
+            about = About(passes.recording, ways.optimizer, model, still, passes.moved)
+            trace = _trace(model, about, passes, trained)
+            passes.by_batch(_worth(trace, taken))
+    seen, sizes = passes.watch.seen, sum(trace.sizes)
+    layers = tuple(
+        replace(layer, var_without_dropout=seen[layer.path].var_without_dropout)
+        if seen[layer.path].var_without_dropout
+        else layer
+        for layer in trace.layers
+    )
+    return replace(
+        trace,
+        layers=layers,
+        scores=scores_of(taken, passes.outputs, passes.scored, ways.loss),
+        workers=workers_of(layers, sizes),
+    )
+
+
+def _trace(model: nn.Module, about: About, passes: Passes, trained: bool | None) -> Trace:
+    """What training and evaluation showed."""
+    ways, taken = passes.ways, passes.batches
     layers = tuple(layer_of(s, passes.watch.seen[s.path], about) for s in passes.watch.layers)
     return Trace(
         subject=type(model).__name__,
@@ -61,12 +84,21 @@ def observe(model: nn.Module, batches: Iterable[Any], ways: Ways, limit: int = L
         forwards_per_step=passes.forwards_per_step,
         alone=passes.alone,
         bare=_bare(layers, passes.called),
-        scores=scores_of(taken, passes.outputs, passes.by_batch, ways.loss),
         classes=_classes(taken, passes.outputs),
         failure=passes.failure,
-        workers=workers_of(layers, sum(map(size_of, taken))),
         origin=ways.origin,
     )
+
+
+def _worth(trace: Trace, batches: list[Any]) -> int:
+    """How many batches are run by their own statistics: what a drift costs is told of two.
+
+    Each is a forward more, so none runs where nobody would read of it.
+    """
+    if any(has_drift(layer, trace) and is_far(drift(layer)) for layer in trace.layers):
+        return 2
+    labelled = any(labels_of(batch) is not None for batch in batches)
+    return int(labelled or any(layer.flow and layer.flow.dropout for layer in trace.layers))
 
 
 def _check_numbers(batches: list[Any]) -> None:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from importlib import resources
+from math import nan
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from evenkeel.doctor.cards import Card, card
-from evenkeel.doctor.finding import Finding
-from evenkeel.doctor.measures import drift, fewest, finite
+from evenkeel.doctor.finding import NOTE, Finding
+from evenkeel.doctor.measures import Drift, drift, fewest, finite
 from evenkeel.doctor.rules import RULES
 from evenkeel.doctor.trace import Layer, Trace
 from evenkeel.train.report import canvas
@@ -38,6 +40,9 @@ def page(report: "Report") -> str:
     )
     source = resources.files("evenkeel.doctor").joinpath("page.html.jinja").read_text("utf-8")
     layers = [layer for layer in report.trace.layers if layer.running_mean or layer.calls]
+    blamed = {found.place for found in report.findings if found.severity > NOTE}
+    if len(layers) > OPEN:  # those with a finding among the unfolded ones
+        layers.sort(key=lambda layer: layer.path not in blamed)
     return environment.from_string(source).render(
         verdict=report.verdict,
         worst=_worst(report),
@@ -65,11 +70,10 @@ def _card(layer: Layer, findings: tuple[Finding, ...]) -> Card:
 def _plots(trace: Trace) -> list[tuple[str, str]]:
     """Each plot over depth for a page and for a telephone."""
     seen = [layer for layer in trace.layers if layer.calls]
-    drawn = [layer for layer in seen if layer.running_mean and finite(layer)]
     plots = []
-    if drawn:
+    if any(_drawn(layer) for layer in seen):
         words = "distance of running from batch statistics, layer by layer"
-        plots.append((_over_depth_of_drift, drawn, "drift", words))
+        plots.append((_over_depth_of_drift, seen, "drift", words))
     if seen:
         plots.append((_over_depth_of_counts, seen, "count", "values per channel, layer by layer"))
     return [
@@ -82,12 +86,17 @@ def _plots(trace: Trace) -> list[tuple[str, str]]:
 
 
 def _over_depth_of_drift(layers: list[Layer], *, narrow: bool) -> Figure:
-    found = [drift(layer) for layer in layers]
+    gap = Drift(nan, nan, nan, nan)  # in the line, where a layer has no finite statistics
+    found = [drift(layer) if _drawn(layer) else gap for layer in layers]
     lines = {
         "mean, in standard deviations": ([d.mean for d in found], BLUE),
         "variance, as |log ratio|": ([d.var for d in found], VERMILLION),
     }
     return _over_depth("Running from batch statistics", lines, narrow, logarithmic=False)
+
+
+def _drawn(layer: Layer) -> bool:
+    return layer.running_mean is not None and finite(layer)
 
 
 def _over_depth_of_counts(layers: list[Layer], *, narrow: bool) -> Figure:
@@ -109,6 +118,7 @@ def _over_depth(
             )
         axes.set_title(title)
         axes.set_xlabel("layer, in the model's order")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         axes.margins(y=0.15)
         if logarithmic:

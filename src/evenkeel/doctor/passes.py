@@ -16,7 +16,6 @@ from evenkeel.doctor.watching import BY_BATCH, EVALUATION, TRAINING, Watch
 from evenkeel.surgery.sites import sites
 
 Step = Callable[[nn.Module, Any], object]
-SCORED = 2  # batches that run once more, by their own statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,13 @@ class Passes:
     """The passes, one kind after the other, and what they gave."""
 
     def __init__(self, model: nn.Module, batches: list[Any], ways: Ways, kept: Kept) -> None:
-        self._model, self._batches, self._ways, self._kept = model, batches, ways, kept
+        self.batches, self.ways = batches, ways
+        self._model, self._kept = model, kept
         self.watch = Watch(sites(model))
         self.recording: Recording | None = None
         self.failure: Failure | None = None
         self.outputs: list[Any] = []
-        self.by_batch: list[Any] = []
+        self.scored: list[Any] = []  # outputs by the batches' own statistics
         self.called: set[str] = set()  # modules that ran in evaluation
         self.moved: set[int] = set()  # modules whose buffers evaluation changed
         self.alone: float | None = None
@@ -49,18 +49,15 @@ class Passes:
     @property
     def forwards_per_step(self) -> float:
         """Forwards for each step of the user's optimizer; 1 where none was seen."""
-        return len(self._batches) / self._steps if self._steps else 1.0
+        return len(self.batches) / self._steps if self._steps else 1.0
 
     def run(self) -> None:
-        """All of them."""
-        with self.watch.watching():
-            self._guarded(self._train)
-            self._kept.put_back()
-            self._guarded(self._evaluate)
-            self.moved = self._kept.changed()
-            self._kept.put_back()
-            if self.outputs:
-                self._by_batch()
+        """Training and evaluation."""
+        self._guarded(self._train)
+        self._kept.put_back()
+        self._guarded(self._evaluate)
+        self.moved = self._kept.changed()
+        self._kept.put_back()
 
     def _guarded(self, passes: Callable[[], None]) -> None:
         """Run, and write down an error over one value per channel; any other is the user's to see."""
@@ -79,7 +76,7 @@ class Passes:
         self._model.train()
         handle = self._count_steps()
         try:
-            for index, batch in enumerate(self._batches):
+            for index, batch in enumerate(self.batches):
                 self.watch.batch = index
                 before = self._counters()
                 self._step(index, batch)
@@ -100,12 +97,12 @@ class Passes:
 
     def _one(self, batch: Any, *, backward: bool) -> None:
         """A training step of the user's, or a forward; the first with its backward."""
-        if self._ways.step is not None:
-            self._ways.step(self._model, batch)
+        if self.ways.step is not None:
+            self.ways.step(self._model, batch)
             return
         with torch.set_grad_enabled(backward):
-            given = self._ways.forward(self._model, batch)
-            loss = loss_of(given, labels_of(batch), self._ways.loss) if backward else None
+            given = self.ways.forward(self._model, batch)
+            loss = loss_of(given, labels_of(batch), self.ways.loss) if backward else None
             loss = some_loss(given) if backward and loss is None else loss
         if loss is not None and loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
@@ -116,13 +113,13 @@ class Passes:
         return {site.path: Counter(site.module) for site in self.watch.layers}
 
     def _count_steps(self) -> Any:
-        if self._ways.optimizer is None or self._ways.step is None:
+        if self.ways.optimizer is None or self.ways.step is None:
             return None
 
         def stepped(*_: object) -> None:
             self._steps += 1
 
-        return self._ways.optimizer.register_step_post_hook(stepped)
+        return self.ways.optimizer.register_step_post_hook(stepped)
 
     def _evaluate(self) -> None:
         self.watch.mode = EVALUATION
@@ -133,7 +130,7 @@ class Passes:
         ]
         try:
             with torch.no_grad():
-                self.outputs = [self._ways.forward(self._model, b) for b in self._batches]
+                self.outputs = [self.ways.forward(self._model, b) for b in self.batches]
                 self.alone = self._compare_alone()
         finally:
             for handle in handles:
@@ -150,20 +147,19 @@ class Passes:
         if not any(seen.by_batch.get(EVALUATION) for seen in self.watch.seen.values()):
             return None
         try:
-            alone = self._ways.forward(self._model, first_of(self._batches[0]))
+            alone = self.ways.forward(self._model, first_of(self.batches[0]))
         except (ValueError, RuntimeError, TypeError):
             self.watch.entered.clear()
             return float("inf")
         pairs = zip(tensors_of(self.outputs[0]), tensors_of(alone), strict=False)
         return max((_difference(y, one) for y, one in pairs if _is_row(y, one)), default=None)
 
-    def _by_batch(self) -> None:
-        """Inference with the batches' statistics in the place of the running ones."""
+    def by_batch(self, count: int) -> None:
+        """Inference on ``count`` batches with their own statistics in the place of the running ones."""
         self.watch.mode = BY_BATCH
-        labelled = any(labels_of(batch) is not None for batch in self._batches)
         with torch.no_grad():
-            for batch in self._batches[: SCORED if labelled else 1]:
-                self.by_batch.append(self._ways.forward(self._model, batch))
+            for batch in self.batches[:count] if self.outputs else ():
+                self.scored.append(self.ways.forward(self._model, batch))
         self._kept.put_back()
 
 

@@ -83,9 +83,8 @@ def judge_run(
     # A run's own data are here already.
     dataset = load(config.data if data is None else data, offline=data is None)
     batches = slices(dataset.train, min(arm.batch_size, len(dataset.train)))
-    return diagnose(
-        load_network(path / name / FILE), batches, steps=arm.steps, select=select, ignore=ignore
-    )
+    network = load_network(path / name / FILE).float()  # as the images are
+    return diagnose(network, batches, steps=arm.steps, select=select, ignore=ignore)
 
 
 def slices(split: Any, size: int) -> Iterator[tuple[Any, Any]]:

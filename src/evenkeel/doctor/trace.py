@@ -59,7 +59,7 @@ class Flow:
     raw_channels_last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)  # the key of what is kept of it
 class Layer:
     """A batch-norm layer: what it is, what it holds, what it did in the passes.
 
@@ -152,7 +152,8 @@ class Norm:
 
     ``mode``: "fed", "fixed training", "fixed inference", or "variable" (TFLearn). ``trained_with`` and
     ``evaluated_with``: the modes in which runs executed it: "training", "inference".
-    ``moving``: the names of its moving averages. ``source``: the weights before it.
+    ``moving``: the names of its moving averages. ``lost``: the line that would move them, where the
+    program makes the normalization itself and no run with a train step executed it.
     """
 
     name: str
@@ -162,7 +163,7 @@ class Norm:
     evaluated_with: tuple[str, ...] = ()
     moving: tuple[str, ...] = ()
     at_initial: bool = False
-    source: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,7 +64,7 @@ class Watch:
         def hook(layer: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
             x = args[0] if args else options["input"]
             spread = options.get("mask") if options.get("weights") is None else options["weights"]
-            with torch.no_grad():
+            with _unseen():
                 self.entered.append((site.path, _count(layer, x)))
                 self._look(seen, layer, x.detach(), spread)
 
@@ -86,7 +87,7 @@ class Watch:
             self.entered.pop()
             if self.mode != TRAINING:
                 return
-            with torch.no_grad():
+            with _unseen():
                 values = y.detach()
                 if seen.highest is None or not bool((seen.highest > 0).all()):
                     kept = spec_of(layer).axes(y.ndim)
@@ -94,12 +95,16 @@ class Watch:
                     seen.highest = (
                         high if seen.highest is None else torch.maximum(seen.highest, high)
                     )
-                sample = values.flatten()[:: max(1, values.numel() // _SAMPLE)].float()
-                places = [int(level * (len(sample) - 1)) for level in _LEVELS]
-                levels = sample.sort().values[places].tolist()
-                seen.calls[-1] = _with(seen.calls[-1], tuple(levels))
+                seen.calls[-1] = replace(seen.calls[-1], percentiles=_percentiles(values))
 
         return hook
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """What the doctor computes is no part of the model's run: no gradient, no recording."""
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        yield
 
 
 def spec_of(layer: nn.Module) -> Spec:
@@ -151,8 +156,10 @@ def _called(layer: nn.Module, x: Tensor, spread: Tensor | None, batch: int) -> C
     return Call(batch, int(count), numbers(mean) or (), numbers(var) or (), (), padding)
 
 
-def _with(call: Call, levels: tuple[float, ...]) -> Call:
-    return Call(call.batch, call.count, call.mean, call.var, levels, call.padding)
+def _percentiles(values: Tensor) -> tuple[float, ...]:
+    sample = values.flatten()[:: max(1, values.numel() // _SAMPLE)].float()
+    places = [int(level * (len(sample) - 1)) for level in _LEVELS]
+    return tuple(np.sort(sample.cpu().numpy())[places].tolist())
 
 
 def _padding(x: Tensor, kept: tuple[int, ...]) -> float:

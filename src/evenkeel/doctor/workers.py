@@ -6,6 +6,7 @@ from typing import Any
 from torch import distributed
 
 from evenkeel.doctor.trace import Layer, Worker
+from evenkeel.messages import told
 
 
 def workers_of(layers: tuple[Layer, ...], images: int) -> tuple[Worker, ...]:
@@ -16,10 +17,9 @@ def workers_of(layers: tuple[Layer, ...], images: int) -> tuple[Worker, ...]:
     if size < 2:
         return ()
     means = {layer.path: layer.running_mean for layer in layers}
-    told: list[Any] = [None] * size
     own = Worker(distributed.get_rank(), images, {x.path: len(x.calls) for x in layers}, {})
-    distributed.all_gather_object(told, (asdict(own), means))
-    first = told[0][1]
+    every = told((asdict(own), means))
+    first = every[0][1]
     scales = {x.path: [(v + x.eps) ** 0.5 for v in x.running_var or ()] for x in layers}
     return tuple(
         Worker(
@@ -28,7 +28,7 @@ def workers_of(layers: tuple[Layer, ...], images: int) -> tuple[Worker, ...]:
                 "spread": {p: _apart(m, first.get(p), scales[p]) for p, m in theirs.items()},
             }
         )
-        for worker, theirs in told
+        for worker, theirs in every
     )
 
 

@@ -72,6 +72,4 @@ def run(
             return None
         done = train_moving(plan, x, weight, bias, None, Moved(mean, var, float(momentum), True))
         return None if done is None else done[0]
-    if out is not None and out is not x:
-        return None
-    return normalize_planned(plan, x, mean, var, weight, bias, None, in_place=out is x)
+    return normalize_planned(plan, x, mean, var, weight, bias, None, out=out)

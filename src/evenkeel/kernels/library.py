@@ -127,7 +127,7 @@ def isas() -> list[str]:
     if why_missing():
         return []
     library = ctypes.CDLL(str(LIBRARY))
-    names = ("avx512", "avx2", "neon", "baseline")
+    names = ("avx512bf16", "avx512", "avx2", "neon", "baseline")
     return [name for name in names if library.ek_has_isa(name.encode())]
 
 

@@ -34,14 +34,18 @@ class Plan(NamedTuple):
     room: int
     large: bool
 
-    def fits(self, vector: Tensor | None) -> bool:
-        """Whether parameters or running statistics can go over as they lie."""
-        return vector is None or (
-            vector.dtype is self.parameters
-            and vector.shape == self.vector
-            and vector.is_contiguous()
-            and vector.is_cpu
-        )
+    def fits(self, *vectors: Tensor | None) -> bool:
+        """Whether parameters and running statistics can go over as they lie."""
+        dtype, shape = self.parameters, self.vector
+        for vector in vectors:  # a loop: all() over a generator takes twice the time
+            if vector is not None and not (
+                vector.dtype is dtype
+                and vector.shape == shape
+                and vector.is_contiguous()
+                and vector.is_cpu
+            ):
+                return False
+        return True
 
     def suited(self, vector: Tensor | None) -> Tensor | None:
         """The vector, or a copy that fits.

@@ -69,13 +69,18 @@ def _look(
 _look_once = lru_cache(maxsize=4096)(_look)
 
 
+# torch's own switches; the private ones are those its autograd.Function and checkpoint ask.
+transforms_active = torch._C._are_functorch_transforms_active
+dispatch_modes = torch._C._len_torch_dispatch_stack
+tracing_state = torch._C._get_tracing_state
+ORDINARY = Tensor, torch.nn.Parameter
+
+
 def mode_of(x: Tensor) -> str:
     """What stands between this call and memory; "" for nothing."""
-    # torch's own switches; the private ones are those its autograd.Function and checkpoint ask.
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transforms_active() or forward_ad._current_level >= 0:
         return "transform"
-    ordinary = type(x) is Tensor or type(x) is torch.nn.Parameter
-    if not ordinary or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+    if type(x) not in ORDINARY or dispatch_modes() or tracing_state():
         return "trace"
     return ""
 

@@ -43,6 +43,11 @@ class Running:
         """The rule with another momentum; None means the cumulative average, as in torch."""
         return CumulativeAverage() if momentum is None else Ema(momentum)
 
+    @property
+    def lasting(self) -> "Running":
+        """The rule that a copy of the layer has."""
+        return self
+
     def updated(self, state: RunningState, batch: Moments, unbiased: bool) -> RunningState:
         """The state after one more batch: old + weight · (batch − old)."""
         old, batches = widened(state, batch), state.batches + 1

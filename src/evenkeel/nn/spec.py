@@ -1,6 +1,6 @@
 """What a layer is, apart from its tensors: one frozen record, checked when it is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from torch import Tensor
@@ -49,6 +49,12 @@ class Spec:
         """Whether torch's class with the same tensors does the same in training."""
         plain_rule = type(self.running) in (Ema, CumulativeAverage)
         return self.torch_inference and plain_rule and self.unbiased
+
+    @property
+    def lasting(self) -> "Spec":
+        """That of a copy of the layer."""
+        rule = self.running.lasting
+        return self if rule is self.running else replace(self, running=rule)
 
     def options(self) -> str:
         """What differs from torch's defaults, as in the constructor's call."""

@@ -29,13 +29,19 @@ from evenkeel.views import check_like, check_not_empty
 Vectors = tuple[Tensor | None, Tensor | None]
 
 
-# What calls keep in a layer of what they learnt about their input; no part of its state.
-LEARNT = ("_known", "_known_inference")
+# What calls keep in a layer of what they learnt about their input, and of the step that they are
+# part of; no part of its state.
+LEARNT = (
+    *("_known", "_known_inference", "_known_sync", "_met"),
+    *("_step_count", "_step_mean", "_step_m2"),
+)
 
 
 def without_learnt(attributes: dict[str, Any]) -> dict[str, Any]:
-    """A layer's attributes less those."""
-    return {name: value for name, value in attributes.items() if name not in LEARNT}
+    """A layer's attributes less those, with the rule that lasts."""
+    kept = {name: value for name, value in attributes.items() if name not in LEARNT}
+    spec = kept.get("spec")  # torch's layers have none
+    return {**kept, "spec": spec.lasting} if isinstance(spec, Spec) else kept
 
 
 def infer(
@@ -110,7 +116,8 @@ class Known(NamedTuple):
     def covers(self, spec: Spec, x: Tensor) -> bool:
         """Whether the plan is right for ``x``: nothing about it needs to be checked again."""
         return (
-            self.shape == x.shape
+            isinstance(x, Tensor)
+            and self.shape == x.shape
             and self.stride == x.stride()
             and self.dtype is x.dtype
             and self.spec is spec

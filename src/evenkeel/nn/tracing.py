@@ -1,14 +1,14 @@
 """How a layer stands in a torch.fx graph: as one call of the layer itself."""
 
-import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from evenkeel.errors import BadOption
 
 
 def is_traced(x: Tensor) -> bool:
     """Whether torch.fx is recording and ``x`` stands for a tensor to come."""
-    return isinstance(x, torch.fx.Proxy)
+    return isinstance(x, Proxy)
 
 
 def recorded(layer: nn.Module, x: Tensor, **others: Tensor | None) -> Tensor:

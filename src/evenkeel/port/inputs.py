@@ -206,9 +206,15 @@ def _probe(tensor: Tensor, sizes: Sequence[int | None], batch: int) -> Any:
     shape = [batch if size is None else size for size in sizes]
     kind = tensor.dtype.base_dtype.as_numpy_dtype
     rng = np.random.default_rng(0)
-    if np.issubdtype(kind, np.floating):
+    if np.issubdtype(kind, np.floating) and not _holds_indices(tensor):
         return rng.standard_normal(shape).astype(kind)
     return rng.integers(0, 2, shape).astype(kind)
+
+
+def _holds_indices(tensor: Tensor) -> bool:
+    """Whether it is cast to whole numbers: TFLearn feeds indices of words as floats."""
+    casts = [op for op in tensor.op._consumed if op.type == "Cast"]
+    return any(op.outputs[0].dtype.base_dtype.is_integer for op in casts)
 
 
 def _others(graph: Graph, known: set[Tensor]) -> Iterator[tuple[Tensor, Any]]:

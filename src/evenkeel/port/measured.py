@@ -16,7 +16,7 @@ from evenkeel.errors import EvenkeelError
 from evenkeel.port.reading import VARIABLES, Reading
 from evenkeel.port.steps import Argument, Step
 from evenkeel.tf1.graph import Graph
-from evenkeel.tf1.lower.emit import variable_of
+from evenkeel.tf1.lower.views import variable_of
 from evenkeel.tf1.nodes import Operation, Tensor
 
 _ASSIGNMENTS = frozenset(
@@ -111,14 +111,17 @@ def _is_unbiased(step: Step, moved: list[torch.Tensor], reading: Reading) -> boo
     if step.source is None:
         return None
     x = reading.of(step.source).double()
-    others = [a for a in range(x.ndim) if a != step.axis % x.ndim]
-    count = x.numel() // x.shape[step.axis]
-    mean, var = x.mean(dim=others), x.var(dim=others, correction=0)
+    kept = {a % x.ndim for a in step.axes}
+    others = [a for a in range(x.ndim) if a not in kept]
+    mean = x.mean(dim=others).reshape(-1)
+    var = x.var(dim=others, correction=0).reshape(-1)
+    count = x.numel() // mean.numel()
     clearest = int((mean.abs() / (var.sqrt() + 1e-30)).argmax())
-    if count < 2 or not mean[clearest] or not moved[0][clearest]:
+    moved_mean, moved_var = (m.double().reshape(-1) for m in moved)
+    if count < 2 or not mean[clearest] or not moved_mean[clearest]:
         return None
-    weight = float(moved[0][clearest]) / float(mean[clearest])
-    ratio = (moved[1].double() / weight / var)[var > 0]
+    weight = float(moved_mean[clearest]) / float(mean[clearest])
+    ratio = (moved_var / weight / var)[var > 0]
     if not len(ratio):
         return None
     share = float((ratio.median() - 1) * (count - 1))  # 0 where biased, 1 where corrected

@@ -101,6 +101,7 @@ def port(
 
 def _traced(target: Tensor, fed: Given) -> _Traced:
     tracing = Tracing(fed.reading, fed.other, fed.training)
+    tracing.check(target)
     has_images = any(_has_channels_last(t.op) for t in fed.reading.origins(target))
     inputs = []
     for tensor in fed.inputs:

@@ -122,7 +122,7 @@ def _statistics(
     for name, op in moving.updates(owners, training).items():
         path, order = owners[name]
         want = features_last(np.asarray(moving.after(op, training)), order)
-        after = torch.from_numpy(want)
+        after = torch.from_numpy(want).reshape(state[path].shape)
         found.append(difference(f"{path} after a step", state[path], after, TRAINING_SLACK))
     return sorted(found, key=lambda d: -d.relative)[:1]
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from evenkeel.errors import BadData, BadOption
-from evenkeel.tf1.lower.emit import variable_of
+from evenkeel.tf1.errors import OpError
+from evenkeel.tf1.lower.views import variable_of
 from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.ops import definition
 from evenkeel.tf1.ops.signature import grouped, signature
@@ -147,7 +148,7 @@ class Reading:
         try:
             with torch.no_grad():
                 made = row.bake(op, self.state, "cpu")(*args)
-        except (RuntimeError, IndexError) as error:  # torch's, about sizes
+        except (RuntimeError, IndexError, OpError) as error:  # torch's, about sizes; indices
             raise BadData(
                 "a node cannot be computed from these inputs",
                 got=f"{op.type} {op.name!r}: {str(error).partition(chr(10))[0]}",

@@ -19,6 +19,7 @@ from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.proto import GraphDef, MetaGraphDef
 from evenkeel.tf1.saved_model.constants import VARIABLES_DIRECTORY, VARIABLES_FILENAME
 from evenkeel.tf1.saved_model.loading import contains_saved_model, meta_graph_of_tags
+from evenkeel.tf1.stacks import get_default_graph
 
 SERVING = "serve"  # the tag of models that are to be served
 AVERAGE = "/ExponentialMovingAverage"
@@ -146,7 +147,7 @@ def from_meta(
     Raises:  BadData for a damaged file
     """
     graph = Graph()
-    with _reading(path), graph.as_default():
+    with graph.as_default(), _reading(path):
         message = graph_io.read_message(path, MetaGraphDef)
         graph_io.import_graph_def(message.graph_def, name="")
     source = Source(graph, {}, _signed(message, graph), Path(path).name)
@@ -159,7 +160,7 @@ def from_frozen(path: str | Path) -> Source:
     Raises:  BadData for a damaged file
     """
     graph = Graph()
-    with _reading(path), graph.as_default():
+    with graph.as_default(), _reading(path):
         graph_io.import_graph_def(graph_io.read_message(path, GraphDef), name="")
     return Source(graph, title=Path(path).name)
 
@@ -172,7 +173,7 @@ def from_saved_model(
     Raises:  BadData for a damaged file, or one without these tags
     """
     graph = Graph()
-    with _reading(folder), graph.as_default():
+    with graph.as_default(), _reading(folder):
         message = meta_graph_of_tags(folder, list(tags))
         graph_io.import_graph_def(message.graph_def, name="")
     prefix = Path(folder) / VARIABLES_DIRECTORY / VARIABLES_FILENAME
@@ -188,15 +189,19 @@ def _signed(message: Any, graph: Graph) -> dict[str, Tensor]:
         for side in (signature.inputs, signature.outputs):
             for key, info in side.items():
                 node, _, index = info.name.partition(":")
-                if node in graph.operations:
-                    found[key] = graph.operations[node].outputs[int(index or 0)]
+                op, number = graph.operations.get(node), int(index) if index.isdigit() else 0
+                if op is not None and number < len(op.outputs):  # an Estimator signs a NoOp too
+                    found[key] = op.outputs[number]
     return found
 
 
 @contextmanager
 def _reading(path: str | Path) -> Iterator[None]:
+    """Errors as those of a file; the nodes that are read come from it, not from a line of a program."""
     try:
         yield
+        for op in get_default_graph().operations.values():
+            op.origin = str(path)
     except (OpError, OSError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, BadData):
             raise

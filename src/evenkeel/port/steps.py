@@ -74,8 +74,8 @@ class Step:
     owners: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     at: str = ""
-    source: Tensor | None = None  # of a norm: what it normalizes in the graph, its channel axis,
-    axis: int = -1  # and the order of its features
+    source: Tensor | None = None  # of a norm: what it normalizes in the graph, its channel axes,
+    axes: tuple[int, ...] = (-1,)  # and the order of its features
     order: tuple[int, ...] | None = None
 
 

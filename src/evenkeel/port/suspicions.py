@@ -97,7 +97,8 @@ def bad_variance(norm: Norm, values: Mapping[str, Array]) -> list[Suspicion]:
     var = values.get("var")
     if var is None or not var.size:
         return []
-    lowest, zeros = float(np.nanmin(var)), int((var == 0).sum())
+    # NaN is said elsewhere, and must not hide the rest.
+    lowest, zeros = float(np.fmin.reduce(var, axis=None)), int((var == 0).sum())
     if lowest < 0:
         text = f"its moving variance goes down to {lowest:.3g}, below 0"
         return [Suspicion("negative-variance", norm.name, text, lowest)]

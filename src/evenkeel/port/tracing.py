@@ -15,6 +15,7 @@ from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.values import to_numpy
 
 _SHAPES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
+_LOOPS = frozenset(("Exit", "RefExit", "While", "StatelessWhile"))
 IMAGES = frozenset(("NHWC", "NDHWC"))
 
 
@@ -77,7 +78,9 @@ class Tracing:
         found = self.reading.through(tensor)
         if found not in self._is_data:
             self._is_data[found] = False
-            self._is_data[found] = found in self.values or self._depends(found)
+            self._is_data[found] = (
+                found in self.values or self._depends(found) or self._has_batch(found)
+            )
         return self._is_data[found]
 
     def _depends(self, tensor: Tensor) -> bool:
@@ -85,6 +88,10 @@ class Tracing:
         if tensor in self.reading.fed or op.type in VARIABLES or op.type in _SHAPES:
             return False  # inputs that are data have a value from the start
         return any(self.is_data(t) for t in op.inputs)
+
+    def _has_batch(self, tensor: Tensor) -> bool:
+        """Whether it is one number in a shape that follows the batch."""
+        return tensor.op.type == "Fill" and -1 in self.shape(tensor)
 
     def constant(self, tensor: Tensor) -> Array:
         """The value of a tensor that does not depend on the data."""
@@ -103,6 +110,10 @@ class Tracing:
         here = self.reading.of(tensor).shape
         there = self.other.of(tensor).shape
         return tuple(a if a == b else -1 for a, b in zip(here, there, strict=True))
+
+    def kind(self, x: Value) -> str:
+        """The kind of the step that made a value; empty for an input."""
+        return next((s.kind for s in reversed(self.steps) if s.output == x.number), "")
 
     # ---- what rules do
 
@@ -155,6 +166,17 @@ class Tracing:
         text = f"{{0}}.permute({', '.join(str(a) for a in axes)})"
         return self.emit("order", (x,), self.new(x.shape, axes), text)
 
+    def check(self, target: Tensor) -> None:
+        """That nothing on the way to ``target`` is run more than once.
+
+        Raises:  Unportable
+        """
+        for tensor in self.reading.origins(target):
+            if tensor.op.type in _LOOPS:
+                raise self.refuse(
+                    tensor.op, "it ends a loop (tf.while_loop, tf.nn.dynamic_rnn, tf.map_fn)"
+                )
+
     def refuse(self, op: Operation, why: str) -> Unportable:
         """The error for a node."""
         return Unportable(
@@ -170,14 +192,18 @@ class Tracing:
         op = tensor.op
         if op.type not in RULES:
             raise self.refuse(op, "there is no rule for its type")
-        if tensor.index:
-            raise self.refuse(op, f"its output {tensor.index} is used, not its first")
         for function in RULES[op.type]:
             made = function(self, op)
             if made is not None:
                 self._note(op, made)
-                return made
+                return self._output(tensor, made)
         raise self.refuse(op, "no rule for its type fits its inputs")
+
+    def _output(self, tensor: Tensor, first: Value) -> Value:
+        """What a rule made of a node's first output, or of another, which it has then entered."""
+        if tensor.index and tensor not in self.values:
+            raise self.refuse(tensor.op, f"its output {tensor.index} is used, not its first")
+        return self.values.get(tensor, first)
 
     def _note(self, op: Operation, made: Value) -> None:
         for step in self.steps[::-1]:

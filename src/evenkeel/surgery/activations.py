@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import nn
@@ -45,6 +45,15 @@ def module_of(name: str, *, inplace: bool = False) -> nn.Module:
     kind, row = next((kind, row) for kind, row in MODULES.items() if row.name == name)
     built: nn.Module = kind(inplace=True) if inplace and row in _IN_PLACE else kind()
     return built
+
+
+def runs_in_place(module: nn.Module | None) -> TypeGuard[nn.Module]:
+    """Whether ``module`` is an activation that may write over its input.
+
+    >>> runs_in_place(nn.ReLU()), runs_in_place(nn.SiLU())
+    (True, False)
+    """
+    return MODULES.get(type(module)) in _IN_PLACE
 
 
 FUNCTIONS: dict[Callable[..., Any], Row] = {

@@ -3,50 +3,50 @@
 import torch
 from torch import Tensor
 
-from evenkeel.autograd import plan_moving
 from evenkeel.functional import moments, weighted_moments
-from evenkeel.functional.normalization import normalize_by, normalize_by_batch
+from evenkeel.functional.normalization import normalize_by
 from evenkeel.functional.statistics import Moments
-from evenkeel.kernels import Call
-from evenkeel.kernels.fused import native
+from evenkeel.kernels import KERNELS, Call, choose
+from evenkeel.kernels.by_batch import ByBatch
 from evenkeel.kernels.library import alike
+from evenkeel.kernels.plan import plan_of
 from evenkeel.nn.spec import Spec
 from evenkeel.nn.steps import Known
-from evenkeel.views import check_like, check_not_empty
+from evenkeel.views import check_like, check_not_empty, statistics_dtype
 
 
 class Planned:
-    """``normalized`` with all that Python does before the kernel done once for inputs of one kind."""
+    """``normalized`` with all that Python does before the kernels done once for inputs of one kind."""
 
-    def __init__(
-        self, spec: Spec, weight: Tensor | None, bias: Tensor | None, running: Tensor
-    ) -> None:
-        self._spec, self._vectors, self._running = spec, (weight, bias), running
-        self._known: Known | None = None
+    def __init__(self, spec: Spec, weight: Tensor | None, bias: Tensor | None) -> None:
+        self._spec, self._vectors = spec, (weight, bias)
+        self._ready: tuple[Known, ByBatch] | None = None  # one value: threads share layers
 
     def __call__(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Moments] | None:
         """``y`` and the batch's statistics; None where no kernel does all of it."""
-        known = self._known
-        if known is None or not known.covers(self._spec, x):
-            known = self._known = self._known_of(x)
-            if known is None:
+        ready = self._ready
+        if ready is None or not ready[0].covers(self._spec, x):
+            ready = self._ready = self._ready_for(x)
+            if ready is None:
                 return None
         if residual is not None:
             check_like(residual, x, "residual")
             residual = alike(residual, x)
-        y, (rows, _) = native.forward(known.plan, x, *self._vectors, residual, None)
-        channels = self._spec.channels
-        count = x.numel() // rows.shape[1]
-        return y, Moments(rows[native.MEAN].view(channels), rows[native.VAR].view(channels), count)
+        y, rows = ready[1](x, residual)
+        mean, var = rows.view(2, *self._spec.channels).unbind()
+        return y, Moments(mean, var, x.numel() // rows.shape[1])
 
-    def _known_of(self, x: Tensor) -> Known | None:
+    def _ready_for(self, x: Tensor) -> tuple[Known, ByBatch] | None:
         spec = self._spec
         spec.check_input(x)
         axes = spec.axes(x.ndim)
         check_not_empty(x, axes)
-        plan = plan_moving(Call.of(x, axes), self._running, spec.eps, spec.activation)
-        fits = plan is not None and all(plan.fits(vector) for vector in self._vectors)
-        return Known.of(spec, x, plan) if plan is not None and fits else None
+        call = Call.of(x, axes)
+        kernels = [choose(KERNELS[operation], call) for operation in ("moments", "normalize")]
+        if call.view is None or any(kernel.name != "native" for kernel in kernels):
+            return None
+        plan = plan_of(call, statistics_dtype(x), spec.eps, spec.activation)
+        return Known.of(spec, x, plan), ByBatch(plan, *map(plan.suited, self._vectors))
 
 
 def normalized(
@@ -57,18 +57,7 @@ def normalized(
     residual: Tensor | None,
     spread: Tensor | None,
 ) -> tuple[Tensor, Moments]:
-    """``x`` by its own statistics, in one pass of one kernel; also those."""
-    spec.check_input(x)
-    if spread is None:
-        return normalize_by_batch(
-            x,
-            weight,
-            bias,
-            eps=spec.eps,
-            channel_axis=spec.channel_axis,
-            activation=spec.activation,
-            residual=residual,
-        )
+    """``x`` by its own statistics; also those."""
     batch = moments_of(spec, x, spread)
     y = normalize_by(
         x,

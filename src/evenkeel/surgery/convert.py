@@ -3,6 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -50,9 +51,10 @@ def convert(
     they were, others become modules after it; of several populations it leaves the first, or the one
     that ``stream=`` or ``condition=`` names. "frozen", "renorm" and "ghost" make FrozenBatchNorm,
     BatchRenorm and GhostBatchNorm of the layers, with ``options`` such as ``ghost_size=32``; these
-    compute the same in inference only. "sync" (``group=``) makes SyncBatchNorm. "streams" (``streams=2,
-    own_affine=False``) and "conditional" (``conditions=``) make StreamBatchNorm and
-    ConditionalBatchNorm, whose populations all begin as the layer was.
+    compute the same in inference only. "sync" (``group=``) makes SyncBatchNorm; ``sync=True`` does so
+    after the fusing, in one call. "streams" (``streams=2, own_affine=False``) and "conditional"
+    (``conditions=``) make StreamBatchNorm and ConditionalBatchNorm, whose populations all begin as the
+    layer was.
 
     Every layer stays the same object with the same tensors, flags and hooks, and becomes one of ours.
     An activation module that its layer takes over becomes ``Identity``; for functions, sums and
@@ -92,7 +94,8 @@ def _check(
     to: str,
     options: dict[str, Any],
 ) -> None:
-    alike = to in ("fused", "torch") and _trains_plainly(reference)
+    alone = not options.get("sync")  # else training depends on what the other ranks hold
+    alike = to in ("fused", "torch") and alone and _trains_plainly(reference)
     # A new layer's populations are all as the layer was.
     with stream(options.get("stream", 0)), condition(options.get("condition", 0)):
         check(reference, target, probe, tolerance, BOTH if alike else BOTH[:1])
@@ -104,8 +107,16 @@ def _trains_plainly(model: nn.Module) -> bool:
     return not inside(model) and all(type(site.module) in known for site in sites(model))
 
 
-def _changed(model: nn.Module, journal: Journal) -> Conversion:
+def _changed(
+    model: nn.Module, journal: Journal, *, sync: bool = False, group: Any = None
+) -> Conversion:
     """Change the model; what was done."""
+    if group is not None and not sync:
+        raise BadOption(
+            "group= names the processes of SyncBatchNorm",
+            got="no sync=True",
+            do="give sync=True too",
+        )
     norms = sites(model)
     seen = survey(model)
     refused = {site.path: refusal(site.module) for site in norms}
@@ -114,7 +125,16 @@ def _changed(model: nn.Module, journal: Journal) -> Conversion:
         if not refused[site.path]:
             journal.adopt(site.module)
     _fuse(norms, _claimed(plans), seen, journal, plans)
-    return Conversion(tuple(_outcome(site, refused[site.path], plans) for site in norms))
+    outcomes = {site.path: _outcome(site, refused[site.path], plans) for site in norms}
+    if sync:
+        made = {one.path: one for one in to_sync(model, journal, group).sites}
+        fused = {p: o for p, o in outcomes.items() if o.kind == FUSED}
+        outcomes = made | {p: replace(o, into=_as_sync(o.into)) for p, o in fused.items()}
+    return Conversion(tuple(outcomes.values()))
+
+
+def _as_sync(into: str) -> str:
+    return "SyncBatchNorm" + into[into.index("(") :]
 
 
 def _claimed(plans: dict[str, Plan | str]) -> dict[str, Plan]:
@@ -199,7 +219,7 @@ _VERBS: dict[str, Callable[..., Conversion]] = {
 }
 # Of the kinds whose function takes no options of a layer; the others' are checked there.
 _OPTIONS: dict[str, set[str]] = {
-    "fused": set(),
+    "fused": {"sync", "group"},
     "torch": {"stream", "condition"},
     "sync": {"group"},
     "streams": {"streams", "own_affine"},

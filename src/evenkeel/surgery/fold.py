@@ -39,6 +39,7 @@ def fold(
     read. Layers must be in inference mode: call ``model.eval()`` first. Functional calls beside a
     normalization, F.conv2d(x, self.w) or F.batch_norm, become modules over the same tensors, in a
     forward that is written anew and is that of inference only.
+    An activation module that alone reads what a folded layer gives writes in place from then on.
     ``report_of`` says for each layer where it went or why not, and, with a probe, the error caused.
 
     >>> model = fold(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)).eval())

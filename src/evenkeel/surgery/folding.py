@@ -12,6 +12,7 @@ from evenkeel.surgery.activations import module_of
 from evenkeel.surgery.change import Journal
 from evenkeel.surgery.folded import Folded
 from evenkeel.surgery.freeze import frozen_in_place
+from evenkeel.surgery.in_place import activate_in_place
 from evenkeel.surgery.lifting import lift
 from evenkeel.surgery.linear import (
     TRANSPOSED,
@@ -96,6 +97,8 @@ class Folding:
             near = self._near(site, side, found, places)
             if isinstance(near, Neighbour):
                 self.links[site.path] = Link(places[id(near.linear)][0], side)
+                if side == "before" and near.plain:
+                    activate_in_place(site.module, found, places, self.journal)
                 self._leave_rest(site.module, near, side)
                 into = f"{type(near.linear).__name__} {places[id(near.linear)][0]}"
                 return Outcome(site.path, FOLDED, into, f"which stands {side} it")

@@ -4,8 +4,8 @@ The layers keep their own buffers until the end, when everything is known: what 
 meantime lies here.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 import torch
@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from evenkeel.errors import BadData, located
 from evenkeel.functional.statistics import Moments, all_finite, merge_nonempty, var_unbiased
 from evenkeel.nn import BatchNorm, Population
-from evenkeel.nn.spec import Spec
 from evenkeel.surgery.batchwise import Planned, merged, moments_of, normalized, wide
 from evenkeel.surgery.linear import spec_in_inference
-from evenkeel.surgery.matching import Found
 from evenkeel.surgery.ranks import Ranks
 from evenkeel.surgery.sites import Site
 
@@ -61,15 +59,12 @@ class Gathering:
             put_back()
         self._put_back.clear()
 
-    def jointly(self, followed: Mapping[str, Found]) -> None:
-        """Let every layer normalize by its batch, and gather that batch's statistics.
-
-        ``followed``: the activations whose work the layers take, by path.
-        """
+    def jointly(self) -> None:
+        """Let every layer normalize by its batch, and gather that batch's statistics."""
         for site in self._chosen:
             layer = site.module
             if type(layer).forward.__module__.startswith(("torch.nn.", "evenkeel.nn.")):
-                self._replace_forward(site, followed.get(site.path))
+                self._replace_forward(site)
             else:  # somebody's own forward: it runs in inference, on the batch's statistics
                 self._borrow(layer)
                 self._hook(site, self._see_batch)
@@ -136,16 +131,10 @@ class Gathering:
                 buffer.copy_(value)
             raise
 
-    def _replace_forward(self, site: Site, follows: Found | None) -> None:
-        spec = spec_in_inference(site.module)
-        if follows is not None and follows.by is not None:
-            spec = replace(spec, activation=follows.activation)
-            self._put_forward(follows.by, lambda y: y)
-        self._put_forward(site.module, _by_batch(self, site, spec))
-
-    def _put_forward(self, module: nn.Module, forward: Callable[..., Tensor]) -> None:
-        vars(module)["forward"] = forward
-        self._put_back.append(lambda: vars(module).pop("forward"))
+    def _replace_forward(self, site: Site) -> None:
+        layer = vars(site.module)
+        layer["forward"] = _by_batch(self, site)
+        self._put_back.append(lambda: layer.pop("forward"))
 
     def _hook(self, site: Site, see: Callable[[Site, Tensor, Tensor | None], None]) -> None:
         def hook(layer: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -237,12 +226,11 @@ class Gathering:
         return [(cast(Tensor, layer._buffers[name]), value) for name, value in values.items()]
 
 
-def _by_batch(gathering: Gathering, site: Site, spec: Spec) -> Callable[..., Tensor]:
+def _by_batch(gathering: Gathering, site: Site) -> Callable[..., Tensor]:
     """A forward for the layer at ``site``: by the batch's statistics, which are kept."""
-    layer = site.module
+    layer, spec = site.module, spec_in_inference(site.module)
     weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-
-    planned = Planned(spec, weight, bias, cast(Tensor, layer._buffers["running_mean"]))
+    planned = Planned(spec, weight, bias)
 
     def forward(
         input: Tensor,

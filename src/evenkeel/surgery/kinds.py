@@ -1,6 +1,7 @@
 """Layers that train in another way: frozen, renorm, ghost; each remembers what it was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from evenkeel.nn import (
     BatchRenorm,
     CumulativeAverage,
     Ema,
+    FrozenBatchNorm,
     GhostBatchNorm,
     SyncBatchNorm,
 )
@@ -21,6 +23,12 @@ from evenkeel.surgery.refuse import refusal
 from evenkeel.surgery.report import KEPT, REPLACED, Conversion, Outcome
 from evenkeel.surgery.sites import sites
 
+# Why these do not take their statistics from all ranks.
+_APART: dict[type, str] = {
+    GhostBatchNorm: "it normalizes parts of one rank's batch by themselves",
+    BatchRenorm: "it corrects a small batch by the running statistics instead",
+    FrozenBatchNorm: "it takes no statistics of a batch",
+}
 ORIGIN = "_evenkeel_origin"  # class and attributes of the layer that was here before
 
 
@@ -55,17 +63,36 @@ def to_ghost(model: nn.Module, journal: Journal, **options: Any) -> Conversion:
 
 
 def to_sync(model: nn.Module, journal: Journal, group: Any = None) -> Conversion:
-    """Every plain layer as SyncBatchNorm over the same tensors, which knows its path."""
+    """Every plain layer as SyncBatchNorm over the same tensors, which knows its path; torch's too."""
 
     def build(spec: Spec) -> BatchNorm:
         return SyncBatchNorm(spec.channels, spec.eps, group=group, **_all_of(spec))
 
+    before = {site.path: type(site.module) for site in sites(model)}
+    for site in sites(model):
+        _from_torchs(site.module, journal, group)
     done = _rebuilt(model, journal, build, lambda spec, layer: "")
     for site in sites(model):
         if isinstance(site.module, SyncBatchNorm) and not site.module.place:
             journal.remember(site.module)
             site.module.place = site.path
-    return done
+    return Conversion(tuple(_told_of(one, before[one.path]) for one in done.sites))
+
+
+def _told_of(one: Outcome, kind: type) -> Outcome:
+    """The outcome of a layer that was of ``kind``, with the reason why it is not synchronized."""
+    if kind is nn.SyncBatchNorm and one.into == "SyncBatchNorm":
+        return Outcome(one.path, REPLACED, one.into, "over the tensors of torch's")
+    return replace(one, reason=_APART.get(kind, one.reason))
+
+
+def _from_torchs(layer: nn.Module, journal: Journal, group: Any) -> None:
+    """Make torch's SyncBatchNorm ours, with its group unless another is given."""
+    if type(layer) is not nn.SyncBatchNorm or "forward" in vars(layer):
+        return
+    own = layer.process_group if group is None else group
+    made = SyncBatchNorm(layer.num_features, layer.eps, layer.momentum, group=own)
+    journal.swap(layer, _over(layer, made))
 
 
 def _all_of(spec: Spec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import distributed
 
 from evenkeel.errors import BadData, BadOption
 from evenkeel.functional.statistics import Moments
+from evenkeel.messages import told
 
 
 class Ranks:
@@ -32,10 +33,9 @@ class Ranks:
         """The parts of all processes, in the order of their ranks: the same everywhere."""
         if self.alone:
             return parts
-        mine = [Moments(*(_here(value) for value in part)) for part in parts]
         return [
             Moments(part[0].to(device), part[1].to(device), part[2])
-            for theirs in self._gathered(mine)
+            for theirs in told(parts, self._group)
             for part in theirs
         ]
 
@@ -44,7 +44,7 @@ class Ranks:
         mine = list(names)
         if self.alone:
             return mine
-        return list(dict.fromkeys(name for theirs in self._gathered(mine) for name in theirs))
+        return list(dict.fromkeys(name for theirs in told(mine, self._group) for name in theirs))
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
@@ -60,22 +60,13 @@ class Ranks:
             yield
         except BaseException as error:  # noqa: BLE001 -- raised below, once the others know
             failed = error
-        told = self._gathered("" if failed is None else type(failed).__name__)
+        every = told("" if failed is None else type(failed).__name__, self._group)
         if failed is not None:
             raise failed
-        wrong = {rank: name for rank, name in enumerate(told) if name}
+        wrong = {rank: name for rank, name in enumerate(every) if name}
         if wrong:
             raise BadData(
                 "another process could not go on; no statistics were changed",
                 got=", ".join(f"{name} on rank {rank}" for rank, name in wrong.items()),
                 do="look at its own message",
             )
-
-    def _gathered(self, mine: Any) -> list[Any]:
-        every: list[Any] = [None] * distributed.get_world_size(self._group)
-        distributed.all_gather_object(every, mine, group=self._group)
-        return every
-
-
-def _here(value: Any) -> Any:
-    return value.cpu() if isinstance(value, torch.Tensor) else value

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from evenkeel.errors import BadData, BadOption, EmptyBatch
 from evenkeel.nn import FrozenBatchNorm
 from evenkeel.surgery.by_nodes import ByNodes, TooMuch, whole_graph
-from evenkeel.surgery.decision import Plan, decide, survey
 from evenkeel.surgery.gathering import METHODS, Gathering, Reached
-from evenkeel.surgery.matching import Found
 from evenkeel.surgery.modes import inference
 from evenkeel.surgery.progress import followed
 from evenkeel.surgery.ranks import Ranks
@@ -72,7 +70,6 @@ def recalibrate(
     target = model if inplace else copy.deepcopy(model)
     chosen = tuple(site for site in sites(target) if _moves(site.module, target))
     data = _Data(target, batches, forward, progress)
-    followed = _followed(target, chosen) if forward is None and not layerwise else {}
     with inference(target), torch.no_grad():
         gathered = None
         if layerwise and ranks.alone and forward is None:
@@ -83,7 +80,7 @@ def recalibrate(
                 if layerwise:
                     _layer_by_layer(gathered, data, ranks)
                 else:
-                    _jointly(gathered, followed, data, ranks)
+                    _jointly(gathered, data, ranks)
     gathered.commit()
     return target
 
@@ -127,20 +124,9 @@ class _Data:
         self._count = count
 
 
-def _followed(model: nn.Module, chosen: tuple[Site, ...]) -> dict[str, Found]:
-    """The activations that follow layers and nothing else: one kernel does both."""
-    seen = survey(model)
-    plans = {site.path: decide(site, seen) for site in chosen}
-    return {
-        p: plan.found for p, plan in plans.items() if isinstance(plan, Plan) and plan.found.moves
-    }
-
-
-def _jointly(
-    gathering: Gathering, followed: Mapping[str, Found], data: _Data, ranks: Ranks
-) -> None:
+def _jointly(gathering: Gathering, data: _Data, ranks: Ranks) -> None:
     """One pass, in which each layer normalizes by the batch."""
-    gathering.jointly(followed)
+    gathering.jointly()
     with ranks.agreed():
         data.passed(gathering)
 

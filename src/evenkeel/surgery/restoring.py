@@ -34,7 +34,7 @@ def to_torch(model: nn.Module, journal: Journal, **one: int) -> Conversion:
 def _restored(site: Site, model: nn.Module, journal: Journal) -> Outcome:
     layer = site.module
     _undone(layer, journal)
-    if type(layer) in OURS:
+    if type(layer) in (*OURS, nn.SyncBatchNorm):
         return Outcome(site.path, REPLACED, type(layer).__name__, "as it was")
     reason = _kept(layer)
     added = ""

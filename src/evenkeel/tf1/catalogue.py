@@ -71,8 +71,15 @@ def namespace(name: str) -> Any:
             continue
         path = f"evenkeel.tf1.{candidate}"
         if importlib.util.find_spec(path) is not None:
-            return importlib.import_module(path)
+            return listing(importlib.import_module(path))
     return None
+
+
+def listing(module: Any) -> Any:
+    """The module, whose ``dir()`` shows what ``__all__`` has, not what it is made of."""
+    if hasattr(module, "__all__") and "__dir__" not in vars(module):
+        module.__dir__ = lambda: sorted(set(module.__all__))
+    return module
 
 
 def missing(full: str, known: Any) -> MissingSymbol:

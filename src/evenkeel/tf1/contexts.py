@@ -4,11 +4,32 @@ A node made inside a branch takes nothing from outside directly: every outside t
 Switch of the branch's predicate, so that the node is dead on the other branch.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from evenkeel.tf1.build import apply
 from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.stacks import get_default_graph
+
+
+@contextmanager
+def inside(context: Any) -> Iterator[None]:
+    """New nodes belong to this context; None is outside of all."""
+    graph = get_default_graph()
+    before = graph._get_control_flow_context()
+    graph._set_control_flow_context(context)
+    try:
+        yield
+    finally:
+        graph._set_control_flow_context(before)
+
+
+@contextmanager
+def entered(context: Any) -> Iterator[None]:
+    """New nodes belong to this context; with None to the one that they would anyway."""
+    with inside(context or get_default_graph()._get_control_flow_context()):
+        yield
 
 
 class CondContext:
@@ -32,6 +53,11 @@ class CondContext:
         self.name, self.pred, self.pivot, self.branch = name, pred, pivot, branch
         self._values: set[str] = {pred.name, pivot.name}
         self._external: dict[str, Tensor] = {pred.name: pred, pivot.name: pivot}
+
+    @property
+    def loop(self) -> Any:
+        """The innermost loop that this branch is in; None outside of loops."""
+        return None if self.outer_context is None else self.outer_context.loop
 
     def __enter__(self) -> "CondContext":
         self._before = get_default_graph()._get_control_flow_context()
@@ -93,6 +119,8 @@ class CondContext:
             context._values.update(names)
             context = context.outer_context
         op.graph.prevent_fetching(op)
+
+    take = AddOp
 
     def _drop_outside(self, op: Operation) -> None:
         """Inside a loop nothing waits for what is outside it; branches alone keep such edges."""

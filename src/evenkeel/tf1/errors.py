@@ -150,3 +150,7 @@ def exception_type_from_error_code(code: int) -> type[OpError]:
 def error_code_from_exception_type(kind: type[OpError]) -> int:
     """The status code of a class."""
     return kind.code
+
+
+def __dir__() -> list[str]:
+    return sorted(n for n in globals() if not n.startswith("_") and n != "Any")

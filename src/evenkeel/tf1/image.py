@@ -11,12 +11,14 @@ from evenkeel.tf1.image_colours import *  # noqa: F403  # every name of theirs i
 from evenkeel.tf1.image_colours import __all__ as colours
 from evenkeel.tf1.image_files import *  # noqa: F403
 from evenkeel.tf1.image_files import __all__ as files
+from evenkeel.tf1.image_quality import *  # noqa: F403
+from evenkeel.tf1.image_quality import __all__ as quality
 from evenkeel.tf1.image_shapes import *  # noqa: F403
 from evenkeel.tf1.image_shapes import __all__ as shapes
 
 __all__ = [
     "ResizeMethod", "resize", "resize_bicubic", "resize_bilinear", "resize_images",
-    "resize_nearest_neighbor", *colours, *files, *shapes,
+    "resize_nearest_neighbor", *colours, *files, *quality, *shapes,
 ]  # fmt: skip
 
 

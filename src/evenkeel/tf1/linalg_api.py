@@ -6,8 +6,8 @@ from evenkeel.tf1.build import apply
 from evenkeel.tf1.catalogue import look_up, missing
 
 _SAME = {
-    "band_part": "matrix_band_part", "eye": "eye", "matmul": "matmul", "norm": "norm",
-    "tensordot": "tensordot", "transpose": "matrix_transpose",
+    "band_part": "matrix_band_part", "einsum": "einsum", "eye": "eye", "matmul": "matmul",
+    "norm": "norm", "tensordot": "tensordot", "transpose": "matrix_transpose",
 }  # fmt: skip
 _NODES = {
     "cholesky": "Cholesky", "det": "MatrixDeterminant", "diag": "MatrixDiag",
@@ -34,3 +34,7 @@ def __getattr__(name: str) -> Any:
     if name in _SAME:
         return look_up(_SAME[name])
     raise missing(f"tf.linalg.{name}", [*_SAME, *_NODES])
+
+
+def __dir__() -> list[str]:
+    return sorted([*_SAME, *_NODES, "l2_normalize"])

@@ -1,6 +1,4 @@
-"""``tf.metrics`` of scores against thresholds. Their counts and values are TensorFlow's; its assertions
-about the range of scores are not built.
-"""
+"""``tf.metrics`` of scores against thresholds: scores lie in [0, 1], or the update fails."""
 
 from typing import Any
 
@@ -10,8 +8,10 @@ from evenkeel.tf1.api.math import cast, cumsum, div_no_nan
 from evenkeel.tf1.api.state import assign_add
 from evenkeel.tf1.api.variable_scopes import variable_scope
 from evenkeel.tf1.build import apply, constant, convert
+from evenkeel.tf1.catalogue import look_up
 from evenkeel.tf1.dtypes import float32
 from evenkeel.tf1.metric_state import finished, metric_variable
+from evenkeel.tf1.stacks import get_default_graph
 
 __all__ = [
     "auc", "false_negatives_at_thresholds", "false_positives_at_thresholds",
@@ -31,8 +31,10 @@ class _Counts:
     def __init__(
         self, labels: Any, predictions: Any, thresholds: list[float], weights: Any, kinds: str
     ) -> None:
-        scores = arrays.reshape(cast(predictions, float32), [1, -1])
-        right = arrays.reshape(cast(convert(labels), "bool"), [1, -1])
+        given = convert(predictions)
+        with get_default_graph().control_dependencies(_within(given)):
+            found_scores, truth = cast(given, float32), cast(convert(labels), "bool")
+        scores, right = arrays.reshape(found_scores, [1, -1]), arrays.reshape(truth, [1, -1])
         above = apply("Greater", scores, arrays.expand_dims(constant(thresholds), 1))
         below, wrong = apply("LogicalNot", above), apply("LogicalNot", right)
         found = {"tp": (right, above), "fn": (right, below), "tn": (wrong, below)}
@@ -49,6 +51,14 @@ class _Counts:
             hits = hits if factor is None else hits * factor
             self.kept[kind] = convert(kept)
             self.added[kind] = assign_add(kept, reductions.reduce_sum(hits, 1))
+
+
+def _within(scores: Any) -> list[Any]:
+    """Nodes that fail where a score is below 0 or above 1."""
+    least, most = (cast(edge, scores.dtype) for edge in (0.0, 1.0))
+    message = "predictions must be in [0, 1]"
+    above, below = look_up("assert_greater_equal"), look_up("assert_less_equal")
+    return [above(scores, least, message=message), below(scores, most, message=message)]
 
 
 def _spread(count: int) -> list[float]:

@@ -7,7 +7,7 @@ from evenkeel.tf1.api.constants import ones_like, zeros_like
 from evenkeel.tf1.api.math import cast, div_no_nan
 from evenkeel.tf1.api.state import assign_add
 from evenkeel.tf1.api.variable_scopes import variable_scope
-from evenkeel.tf1.build import apply, convert
+from evenkeel.tf1.build import apply
 from evenkeel.tf1.catalogue import missing
 from evenkeel.tf1.dtypes import float32
 from evenkeel.tf1.metric_classes import *  # noqa: F403  # every name of theirs is tf.metrics'
@@ -16,7 +16,7 @@ from evenkeel.tf1.metric_state import finished, metric_variable
 from evenkeel.tf1.metric_thresholds import *  # noqa: F403
 from evenkeel.tf1.metric_thresholds import __all__ as thresholds
 from evenkeel.tf1.stacks import get_default_graph
-from evenkeel.tf1.weights import broadcast_weights
+from evenkeel.tf1.weights import broadcast_weights, matched
 
 __all__ = [
     "accuracy", "false_negatives", "false_positives", "mean", "mean_absolute_error",
@@ -37,8 +37,8 @@ def mean(
         if weights is None:
             number: Any = cast(arrays.size(found), float32)
         else:
-            factor = cast(weights, float32)
-            wide = broadcast_weights(factor, found)
+            found, _, factor = matched(found, None, weights)
+            wide = broadcast_weights(cast(factor, float32), found)
             found = apply("Mul", found, wide)
             number = reductions.reduce_sum(wide)
         add_total = assign_add(total, reductions.reduce_sum(found))
@@ -54,8 +54,7 @@ def accuracy(
     updates_collections: Any = None, name: Any = None,
 ) -> Any:  # fmt: skip
     """How often predictions were labels."""
-    guessed, right = convert(predictions), convert(labels)
-    guessed.shape.assert_is_compatible_with(right.shape)
+    guessed, right, weights = matched(predictions, labels, weights)
     if right.dtype.base_dtype != guessed.dtype.base_dtype:
         guessed = cast(guessed, right.dtype.base_dtype)
     hits = apply("Equal", guessed, right)
@@ -158,11 +157,12 @@ def _counted(name: str, label: bool, guess: bool) -> Any:
         updates_collections: Any = None, name: Any = name,
     ) -> Any:  # fmt: skip
         with variable_scope(name, name, (predictions, labels, weights)):
-            right, guessed = cast(labels, "bool"), cast(predictions, "bool")
+            given = cast(predictions, "bool"), cast(labels, "bool")
+            guessed, right, factor = matched(*given, weights)
             one = right if label else apply("LogicalNot", right)
             two = guessed if guess else apply("LogicalNot", guessed)
             hits = cast(apply("LogicalAnd", one, two), float32)
-            hits = hits if weights is None else hits * cast(weights, float32)
+            hits = hits if factor is None else hits * cast(factor, float32)
             kept = metric_variable([], float32, "count")
             update = assign_add(kept, reductions.reduce_sum(hits))
             value = apply("Identity", kept)

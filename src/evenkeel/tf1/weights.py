@@ -42,6 +42,29 @@ def _check(weights: Any, values: Any) -> None:
             raise ValueError(f"{start} weights.shape={weights.shape}.")
 
 
+def matched(predictions: Any, labels: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+    """(predictions, labels, weights) without a last axis of 1 that only one of them has."""
+    guessed = convert(predictions)
+    if labels is not None:
+        with name_scope(None, "remove_squeezable_dimensions", [labels, guessed]):
+            labels = convert(labels)
+            guessed, labels = _narrowed(guessed, labels), _narrowed(labels, guessed)
+        guessed.shape.assert_is_compatible_with(labels.shape)
+    if weights is None:
+        return guessed, labels, None
+    factor = convert(weights)
+    if factor.shape.ndims and guessed.shape.ndims == factor.shape.ndims + 1:
+        return guessed, labels, arrays.expand_dims(factor, [-1])
+    return guessed, labels, _narrowed(factor, guessed) if factor.shape.ndims else factor
+
+
+def _narrowed(value: Any, like: Any) -> Any:
+    """Without the last axis, where it has one more than ``like``."""
+    ranks = value.shape.ndims, like.shape.ndims
+    more = None not in ranks and ranks[0] == ranks[1] + 1
+    return arrays.squeeze(value, [-1]) if more else value
+
+
 def broadcast_weights(weights: Any, values: Any) -> Any:
     """The weights, one for each value."""
     with name_scope(None, "broadcast_weights", [weights, values]) as scope:

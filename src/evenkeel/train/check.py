@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from evenkeel.data import Split
 from evenkeel.nn import BatchNorm
 from evenkeel.train.records import InferenceCheck, LayerGap
-from evenkeel.train.score import device_of, inference
+from evenkeel.train.score import inference, place_of
 from evenkeel.views import Axes, axes_of
 
 IMAGES = 100
@@ -45,7 +45,7 @@ def check_inference(network: nn.Module, split: Split) -> InferenceCheck:
     >>> check_inference(nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False)), split).reason
     'no batch normalization layers'
     """
-    images = split.images[:STATISTICS_IMAGES].to(device_of(network))
+    images = split.images[:STATISTICS_IMAGES].to(place_of(network))
     labels = split.labels[:IMAGES]
     single = _singly(network, images[:IMAGES])
     together, layers = _by_batch_statistics(network, images)

@@ -8,6 +8,7 @@ from evenkeel.recipes import RECIPES
 from evenkeel.recipes.recipe import Recipe, Variant
 
 DEVICES = ("cpu", "cuda")
+DTYPES = ("float32", "float64")
 LARGEST_SEED = 2**32 - 1  # numpy's generator takes no larger one
 
 
@@ -17,6 +18,7 @@ class RunConfig:
 
     ``data`` is what was given to ``evenkeel.data.load``; None for the embedded digits. ``compare``
     stands for two runs, with and without batch normalization, in two folders below this one.
+    ``threads`` is for each of ``nproc`` processes, which share every batch.
 
     Raises:  BadOption for a value outside its range; UnknownName for a recipe that does not exist
     """
@@ -33,17 +35,21 @@ class RunConfig:
     device: str
     compare: bool
     tensorboard: bool
+    nproc: int = 1
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         RECIPES[self.recipe]
         self.variant()
         _check_choice("device", self.device, DEVICES)
+        _check_choice("dtype", self.dtype, DTYPES)
         check_ranges(
             steps=self.steps,
             batch_size=self.batch_size,
             lr=self.lr,
             seed=self.seed,
             threads=self.threads,
+            nproc=self.nproc,
         )
 
     def arms(self) -> dict[str, "RunConfig"]:
@@ -73,10 +79,11 @@ def check_ranges(
     lr: float | None,
     seed: int,
     threads: int | None,
+    nproc: int | None = None,
 ) -> None:
     """Refuse numbers outside their range; None is for a value still to be settled.
 
-    Raises:  BadOption
+    Raises:  BadOption; also for more processes than a batch has images
 
     >>> check_ranges(steps=0, batch_size=None, lr=None, seed=0, threads=None)
     Traceback (most recent call last):
@@ -87,11 +94,18 @@ def check_ranges(
     _check_whole("steps", steps, 1, "100")
     _check_whole("batch-size", batch_size, 1, "64")
     _check_whole("threads", threads, 1, "2")
+    _check_whole("nproc", nproc, 1, "2")
     _check_whole("seed", seed, 0, "0")
     if seed > LARGEST_SEED:
         raise BadOption(f"seed must be at most {LARGEST_SEED}", got=seed, do="give --seed 0")
     if lr is not None and not (math.isfinite(lr) and lr > 0):
         raise BadOption("lr must be a finite number above 0", got=lr, do="give --lr 0.01, say")
+    if nproc is not None and batch_size is not None and nproc > batch_size:
+        raise BadOption(
+            "each process needs at least one image of every batch",
+            got=f"{nproc} processes, {batch_size} image{'s' * (batch_size > 1)} a step",
+            do=f"give --nproc {batch_size} at most, or a larger --batch-size",
+        )
 
 
 def steps_of(recipe: Recipe, examples: int, batch_size: int) -> int:

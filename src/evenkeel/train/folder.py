@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from evenkeel.errors import BadRun
-from evenkeel.files import replace_file
+from evenkeel.files import part_of, replace_file
 from evenkeel.train.config import RunConfig
 from evenkeel.train.plain import from_json, to_json
 from evenkeel.train.records import RunResult
@@ -21,6 +21,7 @@ CHECKPOINT = "last.ckpt"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.csv"
 RESULT = "result.json"
+REPORT = "report.html"
 EVENTS = "tensorboard"
 
 
@@ -89,15 +90,17 @@ def read_json(kind: type[Data], path: Path) -> Data:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path) -> Iterator[int]:
     """Keep a second process out of the folder; the claim ends with the process at the latest.
+
+    The handle that is given holds the claim: a child process that has it, holds it too.
 
     Raises:  BadRun when another process is training there
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
         _lock(handle, folder)
-        yield
+        yield handle
     finally:
         os.close(handle)
 
@@ -152,7 +155,7 @@ def _check_usable(path: Path) -> None:
             got=str(path),
             do=f"go on with it: {resume_command(path)}; or give another --out",
         )
-    if any(path.iterdir()):
+    if any(each != part_of(path / CONFIG) for each in path.iterdir()):  # of a start that was killed
         raise BadRun(
             "the output folder is not empty",
             got=str(path),

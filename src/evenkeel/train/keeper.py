@@ -24,6 +24,8 @@ SAVE_SECONDS = 30.0
 class Keeper(Callback):
     """Evaluates on its grid; saves every 50 steps or 30 seconds, at the end, and before it stops.
 
+    Of several processes the first one writes; all of them stop when one is asked to.
+
     ``seconds`` is the work that went into the run until its last save, in earlier processes too. A
     save comes after everything else that belongs to its step, so a resumed run neither repeats nor
     misses any of it.
@@ -51,14 +53,16 @@ class Keeper(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Everything that happens between two steps."""
-        step = self._learner.step
+        step, ranks = self._learner.step, self._learner.ranks
         for listener in self._learner.listeners:
             listener.stepped(step)
         if step in self._grid:
             self._evaluate(step)
-        if self._wish.number:
-            trainer.should_stop = True
-        if self._due(step):
+        late = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        stop, due = ranks.largest([self._wish.number, late or self._due(step)])
+        if stop:
+            self._wish.number, trainer.should_stop = stop, True
+        if stop or due:
             self.save()
 
     def save(self) -> None:
@@ -68,6 +72,12 @@ class Keeper(Callback):
         """
         learner = self._learner
         learner.settle()
+        if learner.ranks.first:
+            self._write()
+        self._saved_step, self._saved_at = learner.step, time.monotonic()
+
+    def _write(self) -> None:
+        learner = self._learner
         self.seconds = time.monotonic() - self._began
         checkpoint = Checkpoint(
             identity=self._identity,
@@ -82,20 +92,15 @@ class Keeper(Callback):
         if self._fresh or self._wish.number:
             replace_file(self._folder / METRICS, learner.history.csv())
             self._fresh = False
-        self._saved_step, self._saved_at = learner.step, time.monotonic()
 
     def _due(self, step: int) -> bool:
-        return (
-            step - self._saved_step >= SAVE_STEPS
-            or step == self._learner.steps
-            or bool(self._wish.number)
-            or time.monotonic() - self._saved_at >= SAVE_SECONDS
-        )
+        return step - self._saved_step >= SAVE_STEPS or step == self._learner.steps
 
     def _evaluate(self, step: int) -> None:
-        found = score(self._learner.network, self._valid, self._learner.recipe.loss)
+        learner = self._learner
+        found = score(learner.network, self._valid, learner.recipe.loss, learner.ranks)
         row = Evaluation(step, found.loss, found.accuracy)
         self._fresh = True
-        self._learner.history.evaluations.append(row)
-        for listener in self._learner.listeners:
+        learner.history.evaluations.append(row)
+        for listener in learner.listeners:
             listener.evaluated(row)

@@ -13,15 +13,18 @@ from evenkeel.train.checkpoint import Checkpoint, Diverged, restore_network
 from evenkeel.train.history import History, log_grid, probe_grid
 from evenkeel.train.listeners import Listener
 from evenkeel.train.probe import Probe
+from evenkeel.train.ranks import ALONE, Ranks
 from evenkeel.train.records import TrainRow
 from evenkeel.train.rng import set_rng_state
+from evenkeel.train.score import place_of
 
 
 class Learner(LightningModule):
     """A recipe's network at step ``step`` of ``steps``, with its history.
 
     ``start`` is the checkpoint to go on from: the network takes its weights now; optimizer and random
-    generators follow when training starts, after everything that could draw from them.
+    generators follow when training starts, after everything that could draw from them. Of ``ranks``
+    each has a part of the batch; what is recorded is of the whole, and the same on all.
     Optimization is manual: Lightning's own closure costs more than a step of a small network.
 
     Raises:  Diverged, naming the step, when a loss is NaN or infinite
@@ -34,20 +37,23 @@ class Learner(LightningModule):
         *,
         lr: float,
         steps: int,
+        batch_size: int,
         listeners: Sequence[Listener] = (),
         start: Checkpoint | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.recipe, self.network, self.rate, self.steps = recipe, network, lr, steps
-        self.listeners = tuple(listeners)
+        self.batch_size, self.ranks, self.listeners = batch_size, ranks, tuple(listeners)
+        self._dtype = place_of(network).dtype
         self.step = start.step if start else 0
         self.history = History.restored(start.history) if start else History()
         if start:
             restore_network(network, start)
         self._start = start
         self._logged, self._probed = log_grid(steps), probe_grid(steps)
-        self._probe = Probe(network, recipe.probe)
+        self._probe = Probe(network, recipe.probe, ranks.gathered)
         self._losses: list[Tensor] = []
 
     def configure_optimizers(self) -> Optimizer:
@@ -71,10 +77,14 @@ class Learner(LightningModule):
         step = self.step + 1
         self._set_rates(step - 1)
         self._probe.wanted = step in self._probed
-        logits = self.network(images)
+        logits = self.network(images.to(self._dtype))
         loss = self.recipe.loss(logits, labels)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        if self.ranks.size == 1:
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        else:
+            loss = loss * (len(labels) / self.batch_size)  # its part of the mean over the batch
+            self.manual_backward(loss * self.ranks.size)  # of all ranks' gradients comes the mean
         self.optimizer.step()
         self.step = step
         self._losses.append(loss.detach())
@@ -94,7 +104,7 @@ class Learner(LightningModule):
         """
         if not self._losses:
             return math.nan
-        losses = torch.stack(self._losses).tolist()
+        losses = self.ranks.total(torch.stack(self._losses).double()).tolist()
         first = self.step - len(losses) + 1
         self._losses.clear()
         for step, loss in enumerate(losses, first):
@@ -107,9 +117,10 @@ class Learner(LightningModule):
         return float(losses[-1])
 
     def _log(self, logits: Tensor, labels: Tensor) -> None:
-        right = (logits.argmax(1) == labels).double().mean()
+        right = (logits.argmax(1) == labels).double().sum()
+        accuracy = float(self.ranks.total(right)) / self.batch_size
         rate = float(self.optimizer.param_groups[0]["lr"])
-        row = TrainRow(self.step, self.settle(), float(right), rate)
+        row = TrainRow(self.step, self.settle(), accuracy, rate)
         self.history.train.append(row)
         for listener in self.listeners:
             listener.logged(row)

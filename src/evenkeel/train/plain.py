@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -79,10 +79,14 @@ def _built_dataclass(kind: Any, value: object, where: str) -> Any:
     kinds = get_type_hints(kind)
     if not isinstance(value, dict):
         raise _damaged(f"{where} must be an object", repr(value)[:80])
-    if value.keys() != kinds.keys():
-        odd = sorted(str(name) for name in value.keys() ^ kinds.keys())
-        raise _damaged(f"{where} misses fields or has unknown ones", ", ".join(odd))
-    return kind(**{name: _built(kinds[name], value[name], f"{where}.{name}") for name in kinds})
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    odd = (value.keys() - kinds.keys()) | (needed - value.keys())
+    if odd:
+        names = ", ".join(sorted(map(str, odd)))
+        raise _damaged(f"{where} misses fields or has unknown ones", names)
+    return kind(
+        **{name: _built(kinds[name], each, f"{where}.{name}") for name, each in value.items()}
+    )
 
 
 def _damaged(problem: str, got: object) -> BadRun:

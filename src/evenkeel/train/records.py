@@ -83,3 +83,5 @@ class RunResult:
     valid_accuracy: float
     test_accuracy: float
     check: InferenceCheck
+    nproc: int = 1
+    dtype: str = "float32"

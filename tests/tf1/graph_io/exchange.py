@@ -23,17 +23,19 @@ def data() -> tuple[Any, Any]:
 
 
 def network(tf: Any) -> None:
-    """A convolution with batch normalization, averages of all weights, a loop and a branch."""
+    """A convolution with batch normalization, averages of all weights, a trained loop, branches."""
     x = tf.placeholder(tf.float32, [None, 8, 8, 1], name="x")
     y = tf.placeholder(tf.int64, [None], name="y")
     training = tf.placeholder_with_default(False, [], name="training")
     h = tf.layers.conv2d(x, 4, 3, padding="same", use_bias=False, name="conv")
     h = tf.nn.relu(tf.layers.batch_normalization(h, training=training, name="bn"))
     h = tf.cond(training, lambda: h * 2.0 - h, lambda: h, name="choice")
-    _, bright = tf.while_loop(
-        lambda i, _: i < 3, lambda i, v: (i + 1, v * 0.5 + 0.1), [0, x], name="loop"
-    )
-    h = h + bright
+    mix = tf.get_variable("mix", [4], initializer=tf.constant_initializer([0.5, 1.0, -0.5, 0.25]))
+
+    def turn(i: Any, v: Any) -> Any:
+        return i + 1, tf.cond(tf.equal(i % 2, 0), lambda: v * mix + h, lambda: tf.tanh(v))
+
+    _, h = tf.while_loop(lambda i, _: i < 3, turn, [0, tf.zeros_like(h)], name="loop")
     logits = tf.layers.dense(tf.layers.flatten(h), 4, name="logits")
     tf.identity(logits, name="out")
     loss = tf.losses.sparse_softmax_cross_entropy(y, logits)

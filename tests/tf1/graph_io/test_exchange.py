@@ -31,7 +31,7 @@ def compare(written: dict[str, Any], read: dict[str, Any]) -> None:
     assert read["meta"]["step"] == written["step"] == 8
     assert written["losses"][-1] < written["losses"][0]
     assert {k: len(v) for k, v in read["names"].items()} == {
-        "variables": 18, "trainable_variables": 5, "moving_average_variables": 5,
+        "variables": 21, "trainable_variables": 6, "moving_average_variables": 6,
     }  # fmt: skip
     assert read["others"] == [[7], "b'plain'"]
 

@@ -155,3 +155,27 @@ def test_a_bias_joins_its_product(transposed: bool, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rewrites, "PEEPHOLES", [])
     for one, other in zip(found, seen(build), strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def test_averages_that_the_moments_wait_for_are_updated() -> None:
+    """The moments come through identities that wait for the averages; the kernel must wait too."""
+    batch = np.random.default_rng(3).normal(2.0, 3.0, (30, 4)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        x, phase = tf.placeholder(tf.float32, [None, 4]), tf.placeholder(tf.bool)
+        mean, variance = tf.nn.moments(x, [0])
+        averages = tf.train.ExponentialMovingAverage(decay=0.75)
+
+        def updated() -> Any:
+            with tf.control_dependencies([averages.apply([mean, variance])]):
+                return tf.identity(mean), tf.identity(variance)
+
+        kept = lambda: (averages.average(mean), averages.average(variance))  # noqa: E731
+        moments = tf.cond(phase, updated, kept)
+        scale = tf.Variable(tf.ones([4]))
+        y = tf.nn.batch_normalization(x, *moments, None, scale, 1e-3)
+        train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(y - 1.0)))
+        session.run(tf.global_variables_initializer())
+        session.run(train, {x: batch, phase: True})
+        found = session.run([averages.average(mean), averages.average(variance)])
+    np.testing.assert_allclose(found[0], 0.25 * batch.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(found[1], 0.25 * batch.var(0), rtol=1e-4)

@@ -15,19 +15,15 @@ Source:    Wu & Johnson 2021, arXiv:2105.07576, section 3; pytorch#4741, #5406.
 """
 
 from collections.abc import Iterator
-from math import log
 
 from evenkeel.doctor.finding import ERROR, WARNING, Finding
-from evenkeel.doctor.measures import Drift, drift, has_drift
+from evenkeel.doctor.measures import drift, has_drift, is_far
 from evenkeel.doctor.repairs import take_anew
 from evenkeel.doctor.rules.rule import Rule, add
 from evenkeel.doctor.rules.samples import calls, layer, model
 from evenkeel.doctor.trace import Scores, Trace
 
 CODE = "EK102"
-FAR = 0.5
-FACTOR = log(2)
-CHANCE = 3
 POINTS = 0.1
 
 
@@ -38,7 +34,7 @@ def check(trace: Trace) -> Iterator[Finding]:
         if not has_drift(one, trace):
             continue
         found = drift(one)
-        if _far(found):
+        if is_far(found):
             yield Finding(
                 CODE,
                 ERROR if lost >= POINTS else WARNING,
@@ -49,11 +45,6 @@ def check(trace: Trace) -> Iterator[Finding]:
                 + _gap(trace.scores),
                 "evenkeel.recalibrate(model, batches)",
             )
-
-
-def _far(found: Drift) -> bool:
-    mean = found.mean > max(FAR, CHANCE * found.mean_noise)
-    return mean or found.var > max(FACTOR, CHANCE * found.var_noise)
 
 
 def _lost(scores: Scores | None) -> float:

@@ -28,7 +28,7 @@ def check(trace: Trace) -> Iterator[Finding]:
             WARNING,
             idle[0].line or idle[0].name,
             len(idle),
-            f"{len(idle)} normalizations ran with mean 0 and variance 1: no run moved the averages of "
+            f"{len(idle)} normalizations ran with mean 0 and variance 1: no run moved the averages of"
             f" {idle[0].name}",
             "tflearn.is_training(True, session=sess) while training",
         )

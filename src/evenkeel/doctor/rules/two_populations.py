@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.doctor.finding import WARNING, Finding
-from evenkeel.doctor.measures import pooled
+from evenkeel.doctor.measures import stacked
 from evenkeel.doctor.rules.rule import Rule, add
 from evenkeel.doctor.rules.samples import calls, layer, model
 from evenkeel.doctor.trace import Layer, Trace
@@ -47,8 +47,8 @@ def _gap(one: Layer) -> float:
     """How far the groups are apart; 0 where there are none."""
     if len(one.calls) < 4 or (one.flow and one.flow.calls > 1):
         return 0.0
-    _, var = pooled(one)
-    means = np.sort(np.array([call.mean for call in one.calls]) / np.sqrt(var + one.eps), axis=0)
+    means, variances = stacked(one)
+    means = np.sort(means / np.sqrt(variances.mean(0) + one.eps), axis=0)
     gaps = _splits(means)
     found = gaps[gaps > 0]
     return float(np.median(found)) if len(found) >= MOST * len(gaps) else 0.0

@@ -57,8 +57,8 @@ def run(
         dy = library.alike(dy, x)
     empty = library.empty_like if plan.large else torch.empty_like
     dx = empty(x) if wanted[0] else None
-    dweight = torch.empty(plan.vector, dtype=plan.parameters) if wanted[1] else None
-    dbias = torch.empty(plan.vector, dtype=plan.parameters) if wanted[2] else None
+    dweight = _vector(plan, weight) if wanted[1] else None
+    dbias = _vector(plan, bias) if wanted[2] else None
     dresidual = empty(x) if wanted[3] and plan.activation else None
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
     outputs = dx, dresidual, dweight, dbias
@@ -67,6 +67,13 @@ def run(
     if status:
         library.refused(status)
     return dx, dweight, dbias, dy if wanted[3] and not plan.activation else dresidual
+
+
+def _vector(plan: Plan, like: Tensor | None) -> Tensor:
+    """A new vector; like one that is there, which torch makes in half the time."""
+    if like is None:
+        return torch.empty(plan.vector, dtype=plan.parameters)
+    return torch.empty_like(like)
 
 
 def packed(

@@ -29,11 +29,8 @@ class Moved(NamedTuple):
     batches: Tensor | None = None
 
 
-class Trained(NamedTuple):
-    """Statistics [5, C] of the batch, and whether all of them are finite."""
-
-    statistics: Tensor
-    finite: bool
+# Statistics [5, C] of the batch, and whether all of them are finite.
+Trained = tuple[Tensor, bool]
 
 
 class _Finite(threading.local):
@@ -75,7 +72,7 @@ def forward(
     status = library.native().train(given)
     if status:
         library.refused(status)
-    return y, Trained(statistics, _finite.flag.value != 0)
+    return y, (statistics, _finite.flag.value != 0)
 
 
 def packed(

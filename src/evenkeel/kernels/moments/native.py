@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from evenkeel.kernels import library
-from evenkeel.kernels.plan import plan_of
+from evenkeel.kernels.plan import Plan, plan_of
 from evenkeel.kernels.table import Call
 from evenkeel.views import other_axes
 
@@ -17,8 +17,15 @@ def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     kept = other_axes(axes, x.ndim)
     plan = plan_of(Call.of(x, kept), x.dtype, 0.0, None)
     shape = [size if axis in kept else 1 for axis, size in enumerate(x.shape)]
-    mean, var = (torch.empty(shape, dtype=plan.statistics) for _ in range(2))
+    mean, var = forward(plan, x)
+    return mean.view(shape), var.view(shape)
+
+
+def forward(plan: Plan, x: Tensor) -> Tensor:
+    """Mean and biased variance of each channel, [2, C]."""
+    rows = torch.empty(2, plan.head[1], dtype=plan.statistics)
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
+    at = rows.data_ptr()
     status = library.native().moments(
         library.MOMENTS.pack(
             *plan.head,
@@ -26,10 +33,10 @@ def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
             0 if room is None else room.data_ptr(),
             plan.room,
             x.data_ptr(),
-            mean.data_ptr(),
-            var.data_ptr(),
+            at,
+            at + plan.step,
         )
     )
     if status:
         library.refused(status)
-    return mean, var
+    return rows

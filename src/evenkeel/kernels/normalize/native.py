@@ -34,7 +34,8 @@ def forward(
     Vectors fit the plan; residual and out lie as x does. ``saved`` [5, C] takes mean and rstd (rows 0
     and 2) for a backward pass.
     """
-    y = library.empty_like(x) if out is None else out
+    empty = library.empty_like if plan.large else torch.empty_like
+    y = empty(x) if out is None else out
     room = torch.empty(plan.room, dtype=torch.uint8) if plan.room else None
     at = 0 if saved is None else saved.data_ptr()
     status = library.native().normalize(

@@ -19,6 +19,7 @@ _MODULES = {
     "Softplus": "nn.Softplus",
     "Softsign": "nn.Softsign",
 }
+_OF_GATES = frozenset(("slice", "add", "number"))  # what cells apply them to; others to a layer
 _FUNCTIONS = {
     "Exp": "{0}.exp()",
     "Log": "{0}.log()",
@@ -49,8 +50,10 @@ _SCALAR = {"Maximum": "{0}.clamp(min={1})", "Minimum": "{0}.clamp(max={1})"}
 
 @rule(*_MODULES)
 def activation(tracing: Tracing, op: Operation) -> Value | None:
-    """An activation of torch.nn."""
+    """An activation of torch.nn; a gate of a recurrent cell, which has many, is a function."""
     x = tracing.value(op.inputs[0])
+    if op.type in ("Sigmoid", "Tanh") and tracing.kind(x) in _OF_GATES:
+        return tracing.emit("function", (x,), tracing.like(x), f"{{0}}.{op.type.lower()}()")
     return tracing.layer("activation", x, tracing.like(x), Call(_MODULES[op.type], {}))
 
 

@@ -35,7 +35,7 @@ def by_rate(tracing: Tracing, op: Operation) -> Value | None:
         return None
     dropped, scale, noise = found
     if abs(_kept(reading, scale) - 1) > 1e-6:
-        raise tracing.refuse(op, "dropout is active in inference; feed keep_prob=1.0 (--feed)")
+        raise tracing.refuse(op, f"dropout is active in inference; {_cure(reading, scale)}")
     return _layer(tracing, op, tracing.value(dropped), tracing.training or reading, scale, noise)
 
 
@@ -64,6 +64,13 @@ def _match(reading: Reading, op: Operation) -> tuple[Tensor, Tensor, Tensor] | N
         if noise is not None and scaled.op.type in ("Mul", "RealDiv"):
             return scaled.op.inputs[0], scaled, noise
     return None
+
+
+def _cure(reading: Reading, scaled: Tensor) -> str:
+    rate = reading.origins(scaled.op.inputs[1])
+    if any(tensor.op.type.startswith("Placeholder") for tensor in rate):
+        return "feed keep_prob=1.0 (--feed)"
+    return "this graph is for training alone: port the exported SavedModel, or a graph of inference"
 
 
 def _noise(reading: Reading, mask: Tensor) -> Tensor | None:

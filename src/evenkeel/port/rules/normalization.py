@@ -30,7 +30,7 @@ class _Found:
     mean: Tensor | None
     var: Tensor | None
     eps: float
-    axis: int = -1
+    axes: tuple[int, ...] = (-1,)
 
 
 @rule("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
@@ -38,9 +38,9 @@ def fused(tracing: Tracing, op: Operation) -> Value | None:
     """The fused node: gamma and beta always, ones and zeros where the layer has none."""
     x, gamma, beta, mean, var = op.inputs
     own = bool(op.attrs["is_training"])
-    axis = 1 if is_channels_first(op.attrs["data_format"]) else -1
+    axes = (1 if is_channels_first(op.attrs["data_format"]) else -1,)
     eps = float(op.attrs["epsilon"])
-    found = _Found(x, gamma, beta, None if own else mean, None if own else var, eps, axis)
+    found = _Found(x, gamma, beta, None if own else mean, None if own else var, eps, axes)
     return _layer(tracing, op, found)
 
 
@@ -141,37 +141,32 @@ def _checked(
     sizes = tracing.reading.of(x).shape
     shape = tuple(tracing.reading.of(mean).shape)
     shape = (1,) * (len(sizes) - len(shape)) + shape
-    along = [a for a, s in enumerate(shape) if s > 1] or [len(sizes) - 1]
-    if len(along) > 1 or along[0] == 0 or shape[along[0]] not in (1, sizes[along[0]]):
+    along = tuple(a for a, s in enumerate(shape) if s > 1) or (len(sizes) - 1,)
+    if 0 in along or any(shape[a] not in (1, sizes[a]) for a in along):
         raise tracing.refuse(op, f"its statistics have shape {shape}, not one number a channel")
     if not tracing.is_data(mean):
-        return _Found(x, gamma, beta, mean, var, eps, along[0])
+        return _Found(x, gamma, beta, mean, var, eps, along)
     values = tracing.reading.of(x).double()
-    others = [a for a in range(values.ndim) if a != along[0]]
-    own = values.var(dim=others, correction=0)
+    others = [a for a in range(values.ndim) if a not in along]
+    own = values.var(dim=others, correction=0).reshape(-1)
     got = tracing.reading.of(var).double().reshape(-1)
     if not bool((own - got).abs().max() <= 1e-4 * own.abs().max() + 1e-12):
         raise tracing.refuse(op, "it normalizes by something else than the batch's statistics")
-    return _Found(x, gamma, beta, None, None, eps, along[0])
+    return _Found(x, gamma, beta, None, None, eps, along)
 
 
 def _layer(tracing: Tracing, op: Operation, found: _Found) -> Value:
     source = _rank_two(tracing, found)
     x = tracing.value(source if source is not None else found.x)
-    if len(x.shape) > 3 and found.axis % len(x.shape) == len(x.shape) - 1:
-        x = tracing.channels_first(x)
-    features = x.shape[1] if source is not None else x.shape[found.axis]
-    place = 1 if source is not None else x.place(found.axis)
-    if x.order is not None and place != 1:
-        x = tracing.plain(x)
+    x, features, place = _laid_out(tracing, x, (1,) if source is not None else found.axes)
     tensors, owners = _tensors(tracing, found, x, features)
     name = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[len(x.shape)]
     arguments = {
-        "features": features,
+        "features": features if len(features) > 1 else features[0],
         "eps": tidy(found.eps),
         "momentum": 0.1,  # measured afterwards
         "track_running_stats": found.mean is not None,
-        "channel_axis": place,
+        "channel_axis": place if len(place) > 1 else place[0],
         "center": "bias" in tensors,
         "scale": "weight" in tensors,
         "activation": None,
@@ -181,13 +176,29 @@ def _layer(tracing: Tracing, op: Operation, found: _Found) -> Value:
     at = f"{op.type} {op.name!r} {op.origin}"
     out = tracing.layer(
         "norm", x, tracing.like(x), call, tensors=tensors, owners=owners, at=at,
-        source=tracing.reading.outside(found.x), axis=found.axis, order=x.order,
+        source=tracing.reading.outside(found.x), axes=found.axes, order=x.order,
     )  # fmt: skip
     if source is None:
         return out
-    wide = tracing.new((x.shape[0], 1, 1, features), (0, 3, 1, 2))
+    wide = tracing.new((x.shape[0], 1, 1, *features), (0, 3, 1, 2))
     tracing.flat[wide.number] = out
     return tracing.emit("image", (out,), wide, "{0}[:, :, None, None]")
+
+
+def _laid_out(
+    tracing: Tracing, x: Value, axes: tuple[int, ...]
+) -> tuple[Value, tuple[int, ...], tuple[int, ...]]:
+    """The input as the layer takes it, sizes of its channel axes, and where the module has them."""
+    rank = len(x.shape)
+    if len(axes) > 1:  # parameters stand in the graph's order of axes
+        return tracing.plain(x), tuple(x.shape[a] for a in axes), axes
+    (axis,) = axes
+    if rank > 3 and axis % rank == rank - 1:
+        x = tracing.channels_first(x)
+    place = x.place(axis)
+    if x.order is not None and place != 1:
+        x = tracing.plain(x)
+    return x, (x.shape[axis],), (place,)
 
 
 def _rank_two(tracing: Tracing, found: _Found) -> Tensor | None:
@@ -201,7 +212,7 @@ def _rank_two(tracing: Tracing, found: _Found) -> Tensor | None:
 
 
 def _tensors(
-    tracing: Tracing, found: _Found, x: Value, features: int
+    tracing: Tracing, found: _Found, x: Value, features: tuple[int, ...]
 ) -> tuple[dict[str, Array], dict[str, str]]:
     named = {
         "weight": found.gamma,
@@ -213,8 +224,10 @@ def _tensors(
     for (name, tensor), neutral in zip(named.items(), (1, 0, None, None), strict=True):
         if tensor is None or (neutral is not None and _is_absent(tracing, tensor, neutral)):
             continue
-        vector = np.broadcast_to(tracing.constant(tensor).reshape(-1), (features,))
-        tensors[name] = features_last(np.ascontiguousarray(vector), x.order)
+        values = tracing.constant(tensor)
+        values = values.reshape(features if values.size > 1 else (1,))
+        vector = np.ascontiguousarray(np.broadcast_to(values, features))
+        tensors[name] = features_last(vector, x.order)
         owners[name] = tracing.owner(tensor)
     if found.mean is not None:
         tensors["num_batches_tracked"] = np.array(0, np.int64)

@@ -1,4 +1,4 @@
-"""Reshapes, reductions over axes, joins: where the order of axes must be kept right."""
+"""Reshapes and reductions over axes: where the order of axes must be kept right."""
 
 from math import prod
 
@@ -123,20 +123,6 @@ def softmax(tracing: Tracing, op: Operation) -> Value | None:
     x = tracing.value(op.inputs[0])
     name = "softmax" if op.type == "Softmax" else "log_softmax"
     return tracing.emit("softmax", (x,), tracing.like(x), f"torch.{name}({{0}}, dim={x.place(-1)})")
-
-
-@rule("ConcatV2", "Concat")
-def concat(tracing: Tracing, op: Operation) -> Value | None:
-    """Tensors behind one another along an axis."""
-    last = op.type == "ConcatV2"
-    tensors, axis = (op.inputs[:-1], op.inputs[-1]) if last else (op.inputs[1:], op.inputs[0])
-    values = [tracing.value(t) for t in tensors]
-    if any(v.axes != values[0].axes or v.order is not None for v in values):
-        values = [tracing.plain(v) for v in values]
-    out = tracing.new(tracing.shape(op.outputs[0]), values[0].axes)
-    names = ", ".join(f"{{{i}}}" for i in range(len(values)))
-    place = values[0].place(int(tracing.constant(axis)))
-    return tracing.emit("concat", tuple(values), out, f"torch.cat([{names}], dim={place})")
 
 
 @rule("Pad", "PadV2", "MirrorPad")

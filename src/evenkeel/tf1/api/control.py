@@ -42,9 +42,9 @@ def cond(
         one, first = _branch(on_true, chosen, pivot_1, 1)
         two, second = _branch(on_false, chosen, pivot_2, 0)
         merges = _merged(_matching(first, second))
-        graph = get_default_graph()
-        graph.add_to_collection(GraphKeys.COND_CONTEXT, one)
-        graph.add_to_collection(GraphKeys.COND_CONTEXT, two)
+        if one.outer_context is None:  # those within others are part of them
+            get_default_graph().add_to_collection(GraphKeys.COND_CONTEXT, one)
+            get_default_graph().add_to_collection(GraphKeys.COND_CONTEXT, two)
         return _packed(one.original, merges, strict)
 
 

@@ -11,7 +11,6 @@ from evenkeel.tf1.nodes import Tensor
 
 __all__ = [
     "boolean_mask", "gather", "gather_nd", "one_hot", "scatter_nd", "strided_slice", "unique",
-    "unsorted_segment_sum",
 ]  # fmt: skip
 
 
@@ -135,11 +134,6 @@ def gather_nd(params: Any, indices: Any, name: Any = None, batch_dims: int = 0) 
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: Any = None) -> Any:
     """Zeros with values added at index tuples."""
     return apply("ScatterNd", indices, updates, shape, name=name)
-
-
-def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: Any = None) -> Any:
-    """Rows added up by segment."""
-    return apply("UnsortedSegmentSum", data, segment_ids, num_segments, name=name)
 
 
 def unique(x: Any, out_idx: Any = int32, name: Any = None) -> Any:

@@ -96,7 +96,9 @@ initialize_local_variables = local_variables_initializer
 
 def is_variable_initialized(variable: Any) -> Tensor:
     """Whether a variable has a value."""
-    return apply("IsVariableInitialized", variable)  # type: ignore[no-any-return]
+    handle = variable._ref() if hasattr(variable, "_ref") else variable
+    kind = "VarIsInitializedOp" if handle.dtype.name == "resource" else "IsVariableInitialized"
+    return apply(kind, handle)  # type: ignore[no-any-return]
 
 
 def assert_variables_initialized(var_list: Any = None) -> Any:

@@ -5,15 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from evenkeel.tf1.autodiff.loops import LoopNode, Loops
+from evenkeel.tf1.autodiff.loops import Loops, is_loop_switch
 from evenkeel.tf1.autodiff.reach import Between, is_trainable
 from evenkeel.tf1.autodiff.registry import Rule, rule_of
 from evenkeel.tf1.autodiff.sums import Sums
-from evenkeel.tf1.autodiff.zeros import zeros_of
 from evenkeel.tf1.build import apply, constant, convert, name_scope
+from evenkeel.tf1.contexts import entered
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.lower.gradient_record import GradientRecord
-from evenkeel.tf1.nodes import IndexedSlices, Tensor
+from evenkeel.tf1.nodes import IndexedSlices, Operation, Tensor
 from evenkeel.tf1.stacks import get_default_graph
 
 
@@ -49,6 +49,7 @@ def gradients_of(
         given = walk.seed(seeds)
         walk.run()
         results = [walk.result(x) for x in bottom]
+    walk.loops.finish()
     if walk.is_standard and not held:
         _record(graph, made_before, top, bottom, given, results)
     return results
@@ -69,6 +70,7 @@ def _record(
     kept = [(x, r) for x, r in zip(xs, results, strict=True) if r is not None]
     plain = all(isinstance(r, Tensor) and r.op in made for _, r in kept)
     floats = all(isinstance(y, Tensor) and y.dtype.is_floating for y in ys)
+    floats &= all(x.dtype.name != "resource" for x in xs)
     if not kept or not plain or not floats or graph._get_control_flow_context() is not None:
         return
     sources, outputs = zip(*kept, strict=True)
@@ -89,15 +91,12 @@ class _Walk:
         self.graph, self.ys, self.options = graph, ys, options
         self.sums = Sums()
         self.is_standard = True
-        self.owner = Loops().owner
-        sources = [self.owner(x.op) for x in xs]
-        self.between = Between([self.owner(y.op) for y in ys], sources, self.owner)
-        self.stops = self.between.stops(sources, [t.op for t in stopped])
+        self.sources, self.stopped = [x.op for x in xs], [t.op for t in stopped]
+        self.stops: set[Operation] = set()
 
     def colocated(self, op: Any) -> AbstractContextManager[Any]:
         """Beside the node differentiated, where that was asked for."""
-        beside = self.options.colocate and not isinstance(op, LoopNode)
-        return self.graph.colocate_with(op) if beside else nullcontext()
+        return self.graph.colocate_with(op) if self.options.colocate else nullcontext()
 
     # ---- where it starts
 
@@ -140,37 +139,55 @@ class _Walk:
 
     def run(self) -> None:
         """Node after node, as each has all its gradients."""
-        queue: deque[Any] = deque()
-        pending = self.between.pending
-        for op in dict.fromkeys(self.owner(y.op) for y in self.ys):
-            if not pending.get(op) and op in self.between.reachable:
-                queue.append(op)
+        between = Between([y.op for y in self.ys], self.sources)
+        self.loops = Loops(between)
+        self.is_standard &= self.loops.all_go_back
+        between.count()
+        pending = between.pending
+        starts = dict.fromkeys(y.op for y in self.ys)
+        queue = deque(op for op in starts if not pending.get(op) and op in between.reachable)
+        for exit_ in self.loops.unused(pending, set(queue)):
+            if is_trainable(exit_):
+                self.sums.put(exit_, self.loops.zeros_for_exit(exit_))
+                queue.append(exit_.op)
+        self.stops = between.stops(self.sources, self.stopped)
         while queue:
             op = queue.popleft()
             with self.colocated(op):
                 self._through(op)
-            for tensor in op.inputs:
-                maker = self.owner(tensor.op)
-                if maker in pending:
-                    pending[maker] -= 1
-                    if not pending[maker]:
-                        queue.append(maker)
+            queue.extend(self._ready(op, pending))
 
-    def _through(self, op: Any) -> None:
-        grads = [self.sums.take(t) for t in op.outputs]
+    def _ready(self, op: Operation, pending: dict[Operation, int]) -> list[Operation]:
+        """What ``op`` was the last to be waited for by; a Switch of a loop comes up each time."""
+        found: list[Operation] = []
+        for tensor in op.inputs:
+            before = tensor.op
+            if before not in pending:
+                continue
+            pending[before] -= 1
+            if not pending[before] and before.type in ("Exit", "RefExit"):
+                found += self.loops.ready(tensor, self.sums)
+            elif not pending[before] or (pending[before] > 0 and is_loop_switch(before)):
+                found.append(before)
+        return found
+
+    def _through(self, op: Operation) -> None:
+        with entered(self.loops.context_before(op)):
+            grads = [self.sums.take(t) for t in op.outputs]
         if op in self.stops or all(g is None for g in grads):
             return
-        rule, is_own = (_through_loop, False) if isinstance(op, LoopNode) else rule_of(op)
+        rule, is_own = rule_of(op)
         if rule is None:
             return
         self.is_standard &= not is_own
-        for index, tensor in enumerate(op.outputs):
-            if grads[index] is None and is_trainable(tensor):
-                grads[index] = zeros_of(op, index)
-        for tensor, grad in zip(op.inputs, self._applied(op, rule, grads), strict=True):
-            if grad is not None:
-                _known_shape(op, tensor, grad)
-                self.sums.put(tensor, grad)
+        with entered(self.loops.context_of(op)):
+            for index, tensor in enumerate(op.outputs):
+                if grads[index] is None and is_trainable(tensor):
+                    grads[index] = self.loops.zeros(op, index)
+            for tensor, grad in zip(op.inputs, self._applied(op, rule, grads), strict=True):
+                if grad is not None:
+                    _known_shape(op, tensor, grad)
+                    self.sums.put(tensor, grad)
 
     def _applied(self, op: Any, rule: Rule, grads: list[Any]) -> list[Any]:
         with self.graph.name_scope(f"{op.name}_grad"):
@@ -198,12 +215,8 @@ class _Walk:
         return found
 
 
-def _through_loop(loop: LoopNode, *grads: Any) -> list[Any]:
-    return loop.gradient(list(grads))
-
-
 def _known_shape(op: Any, tensor: Tensor, grad: Any) -> None:
-    if not isinstance(grad, Tensor):
+    if not isinstance(grad, Tensor) or tensor.dtype.name == "resource":
         return
     try:
         grad.set_shape(tensor.shape)

@@ -25,7 +25,9 @@ NONE = frozenset((
     "PyFuncStateless", "RandomGamma", "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal",
     "RandomUniform", "RandomUniformInt", "Range", "Rank", "Rint", "Round", "ScalarSummary",
     "ScatterAdd", "ScatterSub", "ScatterUpdate", "Shape", "ShapeN", "Size", "StopGradient",
-    "TruncatedNormal", "Unique", "VarHandleOp", "VarIsInitializedOp", "Variable", "VariableV2",
+    "TensorArrayCloseV3",
+    "TensorArrayGradV3", "TensorArraySizeV3", "TensorArrayV3", "TruncatedNormal", "Unique",
+    "VarHandleOp", "VarIsInitializedOp", "Variable", "VariableV2",
     "Where", "ZerosLike",
 ))  # fmt: skip
 

@@ -16,6 +16,10 @@ class Sums:
         """One more gradient of ``tensor``."""
         self._found.setdefault(tensor, []).append(gradient)
 
+    def has(self, tensor: Tensor) -> bool:
+        """Whether any gradient of ``tensor`` arrived."""
+        return bool(self._found.get(tensor))
+
     def take(self, tensor: Tensor) -> Any:
         """All gradients of ``tensor`` as one; None where none arrived."""
         listed = self._found.get(tensor)

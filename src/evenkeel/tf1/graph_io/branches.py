@@ -37,14 +37,17 @@ def _cond(context: Any, name: str, scope: str | None) -> Any:
 
 def _while(context: Any, name: str, scope: str | None) -> Any:
     made = WhileContextDef(
-        context_name=name, parallel_iterations=context.parallel_iterations, back_prop=True
-    )
+        context_name=name, parallel_iterations=context.parallel_iterations,
+        back_prop=context.back_prop, swap_memory=context.swap_memory,
+    )  # fmt: skip
     made.pivot_name = without(context.pivot.name, scope) or ""
     made.pivot_for_pred_name = without(context.pivot_for_pred.name, scope) or ""
     if context.pivot_for_body is not None:
         made.pivot_for_body_name = without(context.pivot_for_body.name, scope) or ""
     made.loop_exit_names.extend(without(t.name, scope) or "" for t in context.exits)
-    made.loop_enter_names.extend(without(t.op.inputs[0].name, scope) or "" for t in context.merges)
+    made.loop_enter_names.extend(without(t.name, scope) or "" for t in context.enters)
+    if context.maximum_iterations is not None:
+        made.maximum_iterations_name = without(context.maximum_iterations.name, scope) or ""
     return made
 
 
@@ -93,6 +96,7 @@ def while_of_proto(graph: Graph, proto: Any, scope: str | None, outer: Any = Non
         raise ValueError(f"{place}: {proto.pivot_name!r} is in no loop of the graph")  # noqa: TRY004  # a file's fault
     if outer is not None:
         context.outer_context = outer
+    context.back_prop, context.swap_memory = proto.back_prop, proto.swap_memory
     _restore_values(context, graph, proto.values_def, scope, place)
     _nested(context, graph, proto, scope)
     return context

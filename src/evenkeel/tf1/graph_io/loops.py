@@ -64,14 +64,12 @@ def _context(frame: Frame, outer: Any) -> WhileContext | None:
     if frame.parent is not None and frame.parent.context is not None:
         outer = frame.parent.context
     context = WhileContext.restored(frame.name, _parallel(frame), outer)
-    context.pivot, context.merges = pivot, [op.outputs[0] for op in merges]
-    # A variable that nobody reads after the loop may have lost its Exit, or its Switch: another
-    # output that nobody reads stands for it.
-    context.switches = [_reader(op.outputs[0], _SWITCH, pivot) or op for op in merges]
-    context.exits = [_exit(op) for op in context.switches]
-    context.pivot_for_pred = context.merges[0]
-    bodies = [_reader(op.outputs[1], ("Identity",)) for op in context.switches]
-    context.pivot_for_body = next((op.outputs[0] for op in bodies if op is not None), None)
+    context.pivot = pivot
+    context.enters = [op.inputs[0] for op in merges]
+    exits = [op.outputs[0] for op in frame.ops if op.type in _EXIT]
+    context.exits = sorted(exits, key=lambda t: t.op._id)
+    context.pivot_for_pred = merges[0].outputs[0]
+    context.pivot_for_body = _body_pivot(merges, pivot)
     for op in frame.ops:
         op._set_control_flow_context(context)
         context._values.update(t.name for t in op.outputs)
@@ -87,16 +85,20 @@ def _parallel(frame: Frame) -> int:
     return int(frame.ops[0].attrs.get("parallel_iterations", 10))
 
 
+def _body_pivot(merges: list[Operation], pivot: Tensor) -> Tensor | None:
+    """What the nodes of a turn wait for: what reads the first variable when a turn begins."""
+    for merge in merges:
+        switch = _reader(merge.outputs[0], _SWITCH, pivot)
+        body = None if switch is None else _reader(switch.outputs[1], ("Identity", "Sub"))
+        if body is not None:
+            found: Tensor = body.outputs[0]
+            return found
+    return None
+
+
 def _reader(tensor: Tensor, kinds: tuple[str, ...], pred: Tensor | None = None) -> Any:
     """The first node of these types that takes ``tensor``."""
     for op in tensor.consumers():
         if op.type in kinds and op.inputs[0] is tensor and (pred is None or op.inputs[1] is pred):
             return op
     return None
-
-
-def _exit(switch: Operation) -> Tensor:
-    if switch.type not in _SWITCH:
-        return switch.outputs[1]
-    found = _reader(switch.outputs[0], _EXIT)
-    return switch.outputs[0] if found is None else found.outputs[0]

@@ -21,21 +21,13 @@ from evenkeel.tf1.lower.dead import (
 from evenkeel.tf1.lower.gradient_record import leaf
 from evenkeel.tf1.lower.schedule import Group, branch_of, level
 from evenkeel.tf1.lower.steps import ALIAS, DEAD_STEP, Plan, Step
+from evenkeel.tf1.lower.views import FORWARDS_REF, Views, variable_of
 from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.ops import definition
 from evenkeel.tf1.ops.signature import Arg, grouped, signature
 from evenkeel.tf1.ops.table import OpDef, named
 from evenkeel.tf1.state import State
 from evenkeel.tf1.values import to_host, to_torch
-
-_FORWARDS_REF = ("RefSwitch", "RefIdentity", "RefEnter", "RefMerge", "RefNextIteration", "RefExit")
-
-
-def variable_of(tensor: Tensor) -> str:
-    """The name of the variable behind a reference."""
-    while tensor.op.inputs and tensor.op.inputs[0].dtype.is_ref:
-        tensor = tensor.op.inputs[0]
-    return tensor.op.name
 
 
 class Emitter:
@@ -49,6 +41,8 @@ class Emitter:
         self._known: dict[Tensor, Any] = {}
         self._host: dict[Tensor, Any] = {}
         self._reads: dict[str, Any] = {}
+        self._views = Views()
+        self._work: Operation | None = None
         self._dead = Living()
         self._refs: dict[Tensor, Any] = {}  # dead where a reference is; only of such as may be
         self._signs: dict[Operation, Any] = {}  # the same of operations
@@ -79,6 +73,7 @@ class Emitter:
 
     def finish(self, results: list[Any]) -> Callable[..., Any]:
         """The function, which returns ``results``."""
+        self._work = None
         values = [self.value(r) if isinstance(r, Tensor) else None for r in results]
         self.graph.output(tuple(values))
         module = fx.GraphModule(self.root, self.graph)
@@ -89,6 +84,8 @@ class Emitter:
 
     def value(self, tensor: Tensor) -> Any:
         """The fx node of a tensor; a reference is read now."""
+        if (name := self._views.overwritten(tensor, self._work)) is not None:
+            return self._read(tensor.graph.operations[name].outputs[0])
         if tensor in self._known:
             return self._known[tensor]
         if tensor.dtype.is_ref:
@@ -128,6 +125,8 @@ class Emitter:
         return self.graph.call_function(leaf, (node,)) if tensor in self.leaves else node
 
     def _on_host(self, tensor: Tensor) -> Any:
+        if self._views.overwritten(tensor, self._work) is not None:
+            return self.graph.call_function(to_host, (self.value(tensor),))
         if tensor not in self._host:
             known = folded(tensor) if self._folds or tensor.op.type == "Const" else None
             # A size known beforehand is dead all the same where its branch is not taken.
@@ -146,13 +145,14 @@ class Emitter:
         return node
 
     def _plain(self, op: Operation) -> None:
-        if op.type in ("VariableV2", "Variable"):
-            return  # read where it is used
+        self._work = op
+        if op.type in ("VariableV2", "Variable", "ControlTrigger"):
+            return  # read where it is used; a trigger is only an order
         waits = self._waits(op)
         if op.type == "Const":
             self._gated(op, waits)
             return  # without anything that may be dead it is made where it is used
-        if op.type in ("Switch", "Merge", *_FORWARDS_REF):
+        if op.type in ("Switch", "Merge", *FORWARDS_REF):
             self._flow(op)
             return
         if op.type == "Identity" and not waits:
@@ -206,6 +206,7 @@ class Emitter:
             for tensor in group if isinstance(group, list) else [group]:
                 if arg.ref:
                     self._reads.pop(variable_of(tensor), None)
+                    self._views.written(variable_of(tensor), op)
 
     def _argument(self, arg: Arg, group: Any, row: OpDef) -> Any:
         if isinstance(group, list):
@@ -215,7 +216,7 @@ class Emitter:
         return self._on_host(group) if arg.name in row.host else self.value(group)
 
     def _flow(self, op: Operation) -> None:
-        if op.type in _FORWARDS_REF:
+        if op.type in FORWARDS_REF:
             self._reference(op)
             return
         context = op._control_flow_context
@@ -249,6 +250,7 @@ class Emitter:
     def _alias(self, tensor: Tensor, source: Tensor) -> None:
         """``tensor`` is ``source`` by another name: values are never written to."""
         self._known[tensor] = self._leaf(tensor, self.value(source))
+        self._views.note(tensor, source)
         self._dead.note([tensor, tensor.op], self._dead.of([source]))
 
     def _renamed(self, step: Step) -> None:
@@ -267,6 +269,7 @@ class Emitter:
             run = run(self._function)
         if step.needs_state:
             run = run(self.state)
+        self._work = step.op
         args = tuple(self.value(t) for t in step.inputs)
         if guards := self._dead.of(step.inputs):
             run = spreading(run, len(step.outputs), many=True)
@@ -350,7 +353,7 @@ class _Side:
 
 def _by_name(tensor: Tensor) -> bool:
     """Whether a reference is read by its variable's name rather than passed on."""
-    forwards = tensor.op.type in (*_FORWARDS_REF, "VariableV2", "Variable")
+    forwards = tensor.op.type in (*FORWARDS_REF, "VariableV2", "Variable")
     return tensor.dtype.is_ref and forwards
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from evenkeel.tf1.catalogue import missing
 
-_FILES = ("activations", "convolutions", "entropy", "lookups", "recurrent", "statistics")
+_FILES = (
+    "activations", "convolutions", "entropy", "lookups", "recurrent", "statistics", "unrolling",
+)  # fmt: skip
 
 
 def _names() -> dict[str, str]:

@@ -1,7 +1,4 @@
-"""Recurrent networks, step after step: every step has nodes of its own.
-
-``dynamic_rnn`` builds one step for each place of the time axis, which has to be known.
-"""
+"""Recurrent networks, step after step: every step has nodes of its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +6,8 @@ from typing import Any
 from evenkeel.tf1 import nest
 from evenkeel.tf1.api.arrays import (
     concat,
-    reverse,
     shape,
     stack,
-    transpose,
     unstack,
     where,
 )
@@ -23,11 +18,8 @@ from evenkeel.tf1.api.sequences import reverse_sequence
 from evenkeel.tf1.api.variable_scopes import variable_scope
 from evenkeel.tf1.build import apply, convert
 from evenkeel.tf1.nn.rnn_cell.base import zeros_of
-from evenkeel.tf1.nodes import Tensor
 
-__all__ = [
-    "bidirectional_dynamic_rnn", "dynamic_rnn", "static_bidirectional_rnn", "static_rnn",
-]  # fmt: skip
+__all__ = ["static_bidirectional_rnn", "static_rnn"]
 
 
 class _Lengths:
@@ -74,7 +66,8 @@ def static_rnn(
              for the first state
     Source:  TensorFlow 1.15, tf.nn.static_rnn
     """
-    _check(cell, inputs)
+    check_cell(cell)
+    _check(inputs)
     with variable_scope(scope or "rnn") as opened:
         state, lengths = _begin(cell, inputs, initial_state, dtype, sequence_length)
         outputs = []
@@ -90,7 +83,8 @@ def static_rnn(
         return outputs, state
 
 
-def _check(cell: Any, inputs: Any) -> None:
+def check_cell(cell: Any) -> None:
+    """TypeError for what is no cell."""
     lacking = [
         f"'{name}' property is missing"
         for name in ("output_size", "state_size")
@@ -102,6 +96,9 @@ def _check(cell: Any, inputs: Any) -> None:
         lacking.append("is not callable")
     if lacking:
         raise TypeError(f"The argument 'cell' ({cell}) is not an RNNCell: {', '.join(lacking)}.")
+
+
+def _check(inputs: Any) -> None:
     if not nest.is_nested(inputs):
         raise TypeError("inputs must be a sequence")
     if not inputs:
@@ -133,7 +130,9 @@ def static_bidirectional_rnn(
     Shapes:  outputs a list of [batch, cell_fw.output_size + cell_bw.output_size]
     Source:  TensorFlow 1.15, tf.nn.static_bidirectional_rnn
     """
-    _check(cell_fw, inputs)
+    check_cell(cell_fw)
+    check_cell(cell_bw)
+    _check(inputs)
     with variable_scope(scope or "bidirectional_rnn"):
         with variable_scope("fw") as there:
             fw, state_fw = static_rnn(
@@ -158,71 +157,3 @@ def _reversed(steps: Any, lengths: Any) -> list[Any]:
     for tensor, step in zip(turned, steps, strict=True):
         tensor.set_shape(step.shape)
     return turned  # type: ignore[no-any-return]
-
-
-def dynamic_rnn(
-    cell: Any, inputs: Any, sequence_length: Any = None, initial_state: Any = None,
-    dtype: Any = None, parallel_iterations: int | None = None, swap_memory: bool = False,
-    time_major: bool = False, scope: Any = None,
-) -> Any:  # fmt: skip
-    """The outputs of a cell along the time axis, and the state after the last step.
-
-    ``parallel_iterations`` and ``swap_memory`` have no meaning here.
-
-    Shapes:  inputs [batch, time, depth] ([time, batch, depth] if time_major), outputs alike
-    Raises:  ValueError where the length of the time axis is not known
-    Source:  TensorFlow 1.15, tf.nn.dynamic_rnn
-    """
-    rows = zip(
-        *(unstack(_turned(convert(x), time_major)) for x in nest.flatten(inputs)), strict=True
-    )
-    steps = [nest.pack_sequence_as(inputs, list(row)) for row in rows]
-    outputs, state = static_rnn(cell, steps, initial_state, dtype, sequence_length, scope)
-    columns = zip(*map(nest.flatten, outputs), strict=True)
-    whole = [_turned(stack(list(column)), time_major) for column in columns]
-    return nest.pack_sequence_as(outputs[0], whole), state
-
-
-def _turned(x: Tensor, time_major: bool) -> Tensor:
-    """Batch and time exchanged, unless time is first already."""
-    ndims = x.shape.ndims
-    if ndims is None or ndims < 2 or x.shape.as_list()[0 if time_major else 1] is None:
-        raise ValueError(
-            f"dynamic_rnn builds one step for each place of the time axis; the shape {x.shape} "
-            "does not tell their number: give the placeholder a time axis of fixed length and "
-            "the real lengths as sequence_length"
-        )
-    return x if time_major else transpose(x, [1, 0, *range(2, ndims)])
-
-
-def bidirectional_dynamic_rnn(
-    cell_fw: Any, cell_bw: Any, inputs: Any, sequence_length: Any = None,
-    initial_state_fw: Any = None, initial_state_bw: Any = None, dtype: Any = None,
-    parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
-    scope: Any = None,
-) -> Any:  # fmt: skip
-    """One cell forwards and one backwards along the time axis: ((outputs, outputs), (state, state)).
-
-    Shapes:  inputs [batch, time, depth] ([time, batch, depth] if time_major), outputs alike
-    Source:  TensorFlow 1.15, tf.nn.bidirectional_dynamic_rnn
-    """
-    time, batch = (0, 1) if time_major else (1, 0)
-
-    def backwards(x: Any) -> Any:
-        if sequence_length is None:
-            return reverse(x, [time])
-        return reverse_sequence(x, sequence_length, seq_axis=time, batch_axis=batch)
-
-    with variable_scope(scope or "bidirectional_rnn"):
-        with variable_scope("fw") as there:
-            fw, state_fw = dynamic_rnn(
-                cell_fw, inputs, sequence_length, initial_state_fw, dtype,
-                time_major=time_major, scope=there,
-            )  # fmt: skip
-        with variable_scope("bw") as back:
-            turned = nest.map_structure(backwards, inputs)
-            bw, state_bw = dynamic_rnn(
-                cell_bw, turned, sequence_length, initial_state_bw, dtype,
-                time_major=time_major, scope=back,
-            )  # fmt: skip
-    return (fw, nest.map_structure(backwards, bw)), (state_fw, state_bw)

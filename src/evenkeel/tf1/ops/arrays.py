@@ -200,8 +200,11 @@ def split_v(value: Any, sizes: list[int], axis: int, *, num_split: int) -> Any:
 
 def _block(node: Any) -> list[TensorShape]:
     shape, begin, size = node.inputs[0].shape, *(folded(t) for t in node.inputs[1:])
-    if shape.ndims is None or size is None:
-        return [unknown_shape(shape.ndims)]
+    if shape.ndims is None:
+        return [unknown_shape()]
+    if size is None:
+        known = partial_shape(node.inputs[2])
+        return [known if known.ndims is not None else unknown_shape(shape.ndims)]
     if begin is None:
         return [TensorShape([None if s < 0 else int(s) for s in size])]
     made: list[int | None] = []

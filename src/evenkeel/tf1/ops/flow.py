@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from evenkeel.tf1 import errors
+from evenkeel.tf1.dtypes import short_name
 from evenkeel.tf1.ops.rules import scalar, unknown
 from evenkeel.tf1.ops.table import op
 from evenkeel.tf1.shapes import TensorShape, unknown_shape
@@ -86,10 +87,13 @@ def py_func(inputs: list[Any], *, token: str, op: Any, Tout: Any, device: Any) -
 
     if token not in op.graph.functions:  # a graph from a file has the node, not the function
         raise errors.InvalidArgumentError(None, op, f"ValueError: callback {token} is not found")
-    returned = op.graph.functions[token](
-        *[np.asarray(to_numpy(v)) if not np.isscalar(v) else v for v in inputs]
-    )
-    listed = returned if isinstance(returned, list | tuple) else [returned]
+    given = [np.asarray(to_numpy(v)) if not np.isscalar(v) else v for v in inputs]
+    try:
+        returned = op.graph.functions[token](*given)
+    except Exception as error:  # any may come; TensorFlow raises each as one of its own
+        raise _as_tensorflows(error, op) from error
+    listed = list(returned) if isinstance(returned, list | tuple) else [returned]
+    listed = [] if returned is None else listed
     if len(listed) != len(Tout) and Tout:
         raise errors.InvalidArgumentError(
             None,
@@ -103,17 +107,39 @@ def py_func(inputs: list[Any], *, token: str, op: Any, Tout: Any, device: Any) -
     return values[0] if len(values) == 1 else tuple(values)
 
 
+def _as_tensorflows(error: Exception, op: Any) -> errors.OpError:
+    """The error that TensorFlow makes of what a Python function raised, with where it was."""
+    import traceback
+
+    where = "".join(traceback.format_exception(error))
+    found = next((made for kind, made in _RAISED if isinstance(error, kind)), errors.UnknownError)
+    return found(None, op, f"{type(error).__name__}: {error}\n{where}")
+
+
+_RAISED: tuple[tuple[Any, type[errors.OpError]], ...] = (
+    ((ValueError, TypeError), errors.InvalidArgumentError),
+    (StopIteration, errors.OutOfRangeError),
+    (MemoryError, errors.ResourceExhaustedError),
+    (NotImplementedError, errors.UnimplementedError),
+)
+
+
 def _typed(value: Any, kind: Any, token: str, op: Any, index: int, device: Any) -> Any:
     import numpy as np
 
     from evenkeel.tf1.literal import dtype_of
 
     array = np.asarray(value)
+    if array.dtype == object and not all(isinstance(v, str | bytes) for v in array.flat):
+        raise errors.InternalError(
+            None, op, f"Unsupported object type {type(array.flat[0]).__name__}"
+        )
     if dtype_of(array) != kind and kind.has_torch:
         raise errors.InvalidArgumentError(
             None,
             op,
-            f"{index}-th value returned by {token} is {dtype_of(array).name}, but expects {kind.name}",
+            f"{index}-th value returned by {token} is "
+            f"{short_name(dtype_of(array))}, but expects {short_name(kind)}",
         )
     return to_torch(array, kind, device)
 

@@ -183,23 +183,6 @@ def scatter_nd(indices: Any, updates: Any, shape: list[int]) -> Any:
     return zeros.index_put(tuple(indices.long().unbind(-1)), updates, accumulate=True)
 
 
-def _segments(node: Any) -> list[TensorShape]:
-    data, ids, count = node.inputs
-    if data.shape.ndims is None or ids.shape.ndims is None:
-        return [unknown_shape()]
-    known = folded(count)
-    rows = None if known is None else int(known)
-    return [TensorShape([rows]).concatenate(data.shape[ids.shape.ndims :])]
-
-
-@op("UnsortedSegmentSum", host=("num_segments",), shape=_segments)
-def unsorted_segment_sum(data: Any, ids: Any, count: int) -> Any:
-    """Rows added up by segment."""
-    rest = data.shape[ids.ndim :]
-    zeros = torch.zeros((count, *rest), dtype=data.dtype, device=data.device)
-    return zeros.index_add(0, ids.reshape(-1).long(), data.reshape(-1, *rest))
-
-
 @op("OneHot", host=("depth",))
 def one_hot(indices: Any, depth: int, on: Any, off: Any, *, axis: int) -> Any:
     """``on`` at each index, ``off`` elsewhere, along a new axis."""

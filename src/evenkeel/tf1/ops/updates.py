@@ -20,10 +20,10 @@ _TENSORS = ("grad", "delta", "indices")
 
 
 def update(name: str) -> Callable[[Update], Update]:
-    """Enter a rule as the meaning of ``ApplyName`` and ``SparseApplyName``."""
+    """Enter a rule as the meaning of ``ApplyName`` and ``SparseApplyName``, also of resources."""
 
     def enter(rule: Update) -> Update:
-        for kind in (f"Apply{name}", f"SparseApply{name}"):
+        for kind in (f"{a}{b}Apply{name}" for a in ("", "Resource") for b in ("", "Sparse")):
             if kind in known_types():
                 OPS.add(kind)(_definition(kind, rule))
         return rule
@@ -33,8 +33,9 @@ def update(name: str) -> Callable[[Update], Update]:
 
 def _definition(kind: str, rule: Update) -> OpDef:
     row = signature(kind)
-    refs = [a.name for a in row.inputs if a.ref]
-    others = [a.name for a in row.inputs if not a.ref]
+    variables = [a.ref or (a.fixed is not None and a.fixed.name == "resource") for a in row.inputs]
+    refs = [a.name for a, is_one in zip(row.inputs, variables, strict=True) if is_one]
+    others = [a.name for a in row.inputs if a.name not in refs]
     host = frozenset(n for n in others if n not in _TENSORS)
     flags = [a for a in ("use_nesterov", "update_slots") if a in row.attrs]
 
@@ -47,7 +48,7 @@ def _definition(kind: str, rule: Update) -> OpDef:
         for name, value, before in zip(names, new, values, strict=False):
             if value is not before:
                 state.write(name, value)
-        return new[0]
+        return new[0] if row.outputs else None
 
     shape = _of_rows if kind.startswith("Sparse") else _of_whole
     return OpDef(kind, run, host, True, shape, ("state", "op"))

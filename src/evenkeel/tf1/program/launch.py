@@ -19,6 +19,7 @@ from evenkeel.tf1.program.libraries import is_program
 from evenkeel.tf1.program.notebook import cells, is_notebook, remember
 from evenkeel.tf1.program.notices import once
 from evenkeel.tf1.program.numpy_names import old_look, old_names
+from evenkeel.tf1.program.tflearn_batches import whole_batches
 from evenkeel.tf1.program.tflearn_names import tflearn_names
 
 FAILED = 1
@@ -40,7 +41,7 @@ def run_program(path: str | Path, arguments: Sequence[str] = (), *, device: str 
     with ExitStack() as stack:
         for borrowed in (warnings.catch_warnings(), once(), installed(), old_names()):
             stack.enter_context(borrowed)
-        for borrowed in (tflearn_names(), old_look(), _old_order()):
+        for borrowed in (tflearn_names(), whole_batches(), old_look(), _old_order()):
             stack.enter_context(borrowed)
         stack.enter_context(_on(where))
         module = stack.enter_context(_as_main(str(path), arguments))

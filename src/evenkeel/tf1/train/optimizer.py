@@ -6,7 +6,8 @@ from evenkeel.tf1.api.arrays import shape
 from evenkeel.tf1.api.control import group
 from evenkeel.tf1.api.control import tuple as gated
 from evenkeel.tf1.api.gradients import gradients
-from evenkeel.tf1.api.indexing import unique, unsorted_segment_sum
+from evenkeel.tf1.api.indexing import unique
+from evenkeel.tf1.api.segments import unsorted_segment_sum
 from evenkeel.tf1.autodiff.backprop import listed
 from evenkeel.tf1.build import convert, name_scope
 from evenkeel.tf1.keys import GraphKeys

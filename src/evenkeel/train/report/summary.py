@@ -238,6 +238,10 @@ def command(results: Sequence[RunResult]) -> list[str]:
     words += ["--lr", repr(first.lr), "--seed", str(first.seed), "--threads", str(first.threads)]
     if first.device != "cpu":
         words += ["--device", first.device]
+    if first.nproc > 1:
+        words += ["--nproc", str(first.nproc)]
+    if first.dtype != "float32":
+        words += ["--dtype", first.dtype]
     if any(result.batch_norm for result in results):
         words += ["--placement", first.placement]
     if len(results) > 1:

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from evenkeel.errors import BadOption
 from evenkeel.files import replace_file
-from evenkeel.train.folder import CHECKPOINT, CONFIG, METRICS, RESULT, WEIGHTS
+from evenkeel.train.folder import CHECKPOINT, CONFIG, METRICS, REPORT, RESULT, WEIGHTS
 from evenkeel.train.records import RunResult
 from evenkeel.train.report import figures
 from evenkeel.train.report.canvas import as_png
@@ -76,7 +76,7 @@ def write_report(results: Sequence[RunResult], folder: Path) -> tuple[Path, Path
         )
     ordered = sorted(results, key=lambda result: not result.batch_norm)
     page, picture = html(ordered), as_png(figures.overview(ordered))
-    paths = folder / "report.html", folder / "report.png"
+    paths = folder / REPORT, folder / "report.png"
     replace_file(paths[0], page.encode("utf-8", "replace"))  # a path may hold odd bytes
     replace_file(paths[1], picture)
     return paths

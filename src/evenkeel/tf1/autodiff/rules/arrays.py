@@ -20,7 +20,9 @@ from evenkeel.tf1.api.arrays import (
 from evenkeel.tf1.api.arrays import size as size_of
 from evenkeel.tf1.api.constants import range
 from evenkeel.tf1.api.reductions import reduce_sum
-from evenkeel.tf1.build import apply
+from evenkeel.tf1.build import apply, constant
+from evenkeel.tf1.fold import constant_value
+from evenkeel.tf1.loop_context import output_context
 from evenkeel.tf1.nodes import Operation
 from evenkeel.tf1.ops.table import GRADIENTS
 
@@ -79,6 +81,8 @@ def _sizes(inputs: list[Any]) -> list[Any]:
 def _joined(grad: Any, axis: Any, inputs: list[Any]) -> list[Any]:
     if len(inputs) == 1:
         return [grad]
+    if axis.op.type == "Const" and output_context(grad.op) is not output_context(axis.op):
+        axis = constant(constant_value(axis), axis.dtype)  # not brought into a loop
     place = axis % rank(inputs[0])
     sizes = _sizes(inputs)
     if len(sizes) > MANY:

@@ -5,9 +5,10 @@ from typing import Any
 from evenkeel.tf1.api.arrays import concat, expand_dims, reshape, shape, stack, transpose
 from evenkeel.tf1.api.arrays import size as size_of
 from evenkeel.tf1.api.constants import range, zeros
-from evenkeel.tf1.api.indexing import gather, unsorted_segment_sum
+from evenkeel.tf1.api.indexing import gather
 from evenkeel.tf1.api.math import cast
 from evenkeel.tf1.api.reductions import reduce_prod
+from evenkeel.tf1.api.segments import unsorted_segment_sum
 from evenkeel.tf1.build import apply
 from evenkeel.tf1.dtypes import int32, int64
 from evenkeel.tf1.fold import constant_value
@@ -71,20 +72,6 @@ def gathered_nd(op: Operation, grad: Any) -> list[Any]:
 def scattered_nd(op: Operation, grad: Any) -> list[Any]:
     """The values at the index tuples."""
     return [None, apply("GatherNd", grad, op.inputs[0]), None]
-
-
-@rule("UnsortedSegmentSum")
-def segments(op: Operation, grad: Any) -> list[Any]:
-    """The row of each segment; zeros for a negative segment."""
-    ids = op.inputs[1]
-    safe = apply("Maximum", ids, apply("ZerosLike", ids))
-    rows = gather(grad, safe)
-    kept = apply("GreaterEqual", ids, 0)
-    spread = kept
-    for _ in rows.shape.as_list()[ids.shape.ndims :]:
-        spread = expand_dims(spread, -1)
-    spread = apply("LogicalAnd", spread, apply("OnesLike", cast(rows, "bool")))
-    return [apply("Select", spread, rows, apply("ZerosLike", rows)), None, None]
 
 
 @rule("TopK", "TopKV2")

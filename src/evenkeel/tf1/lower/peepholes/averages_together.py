@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from evenkeel.tf1.fold import folded
-from evenkeel.tf1.lower.emit import variable_of
 from evenkeel.tf1.lower.peepholes.activation import passes_on
 from evenkeel.tf1.lower.peepholes.updates_together import depend
 from evenkeel.tf1.lower.rewrites import free, peephole
 from evenkeel.tf1.lower.steps import Plan, Step, stateful
+from evenkeel.tf1.lower.views import variable_of
 from evenkeel.tf1.nodes import Operation, Tensor
 from evenkeel.tf1.ops.signature import signature
 from evenkeel.tf1.state import State

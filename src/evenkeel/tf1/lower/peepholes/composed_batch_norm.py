@@ -115,15 +115,19 @@ def _is_usual(norm: _Norm) -> bool:
 
 @dataclass(frozen=True)
 class _Moments:
-    """The nodes of ``tf.nn.moments``; ``results`` are the mean and the variance as they make them."""
+    """The nodes of ``tf.nn.moments``; ``results`` are the mean and the variance as they make them.
+
+    ``waits`` are what the nodes between them and the normalization wait for: updates of averages.
+    """
 
     ops: tuple[Operation, ...]
     results: tuple[Tensor, Tensor]
+    waits: tuple[Operation, ...]
 
 
 def _moments(plan: Plan, norm: _Norm) -> _Moments | None:
     """The moments of x over all axes but the last, if those are what normalizes it."""
-    mean, variance = (_source(plan, t) for t in (norm.mean, norm.variance))
+    (mean, before), (variance, also) = (_source(plan, t) for t in (norm.mean, norm.variance))
     if not all(_is_plain(plan, t.op, ("Mean",)) for t in (mean, variance)):
         return None
     squares = variance.op.inputs[0].op
@@ -135,7 +139,8 @@ def _moments(plan: Plan, norm: _Norm) -> _Moments | None:
         return None
     if not all(_reduces_all_but_last(t.op, norm.x.shape.ndims) for t in (mean, variance)):
         return None
-    return _Moments((mean.op, stopped, squares, variance.op), (mean, variance))
+    ops = (mean.op, stopped, squares, variance.op)
+    return _Moments(ops, (mean, variance), (*before, *also))
 
 
 def _reduces_all_but_last(op: Operation, rank: Any) -> bool:
@@ -143,15 +148,17 @@ def _reduces_all_but_last(op: Operation, rank: Any) -> bool:
     return axes is not None and sorted(a % rank for a in axes.reshape(-1)) == [*range(rank - 1)]
 
 
-def _source(plan: Plan, tensor: Tensor) -> Tensor:
-    """Where a value comes from, through nodes that pass it on."""
+def _source(plan: Plan, tensor: Tensor) -> tuple[Tensor, list[Operation]]:
+    """Where a value comes from, through nodes that pass it on, and what those wait for."""
+    waits: list[Operation] = []
     while tensor not in plan.fed:
         step = plan.step_of.get(tensor.op)
         squeezes = step is not None and step.is_plain and step.op.type == "Squeeze"
         if step is None or not (squeezes or passes_on(step)):
-            return tensor
+            break
+        waits += step.controls
         tensor = step.inputs[0]
-    return tensor
+    return tensor, waits
 
 
 def _train(plan: Plan, norm: _Norm, moments: _Moments, activation: str | None) -> None:
@@ -164,7 +171,7 @@ def _train(plan: Plan, norm: _Norm, moments: _Moments, activation: str | None) -
         _training(norm, [t.shape.sizes for t in moments.results], activation),
         "batch_norm",
     )
-    waits = dict.fromkeys([*whole.controls, *norm.eps.op.control_inputs])
+    waits = dict.fromkeys([*whole.controls, *norm.eps.op.control_inputs, *moments.waits])
     later = [op for op in waits if _needs(plan, op, set(whole.covers))]
     kept = tuple(c for c in waits if c not in later)
     named = alias(last, inner.outputs[0])

@@ -67,18 +67,19 @@ def zeros_of(batch_size: Any, size: Any, dtype: Any, static: Any = None) -> Tens
 
     ``static`` is the static batch size as a list of one, where the caller knows it.
     """
-    made = zeros(concat([_vector(batch_size), _vector(size)], 0), dtype=dtype)
+    made = zeros(concat([vector(batch_size), vector(size)], 0), dtype=dtype)
     # TensorFlow makes both again for the static shape, and seeds count nodes.
     for again in (batch_size if static is None else static[0], size):
         if again is not None:
-            _vector(again)
+            vector(again)
     known = constant_value(batch_size) if isinstance(batch_size, Tensor) else batch_size
     rest = [size] if isinstance(size, int) else as_shape(size).as_list()
     made.set_shape(TensorShape([None if known is None else int(known), *rest]))
     return made
 
 
-def _vector(size: Any) -> Tensor:
+def vector(size: Any) -> Tensor:
+    """A number, a shape or a tensor, as a vector of sizes."""
     if isinstance(size, Tensor):
         return expand_dims(size, 0) if size.shape.ndims == 0 else size
     sizes = (

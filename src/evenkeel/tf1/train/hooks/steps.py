@@ -11,13 +11,17 @@ def global_step_read(hook: str) -> Any:
     """The tensor that hooks read the global step from; RuntimeError where there is none.
 
     The node that TensorFlow reads is there too. Its value is behind a ``tf.cond``, which here runs
-    late; the variable's own snapshot is taken early, before a training step counts.
+    late; a sum with the variable's snapshot is made early, before a training step counts.
     """
     found = get_or_create_global_step_read()
     if found is None:
         raise RuntimeError(f"Global step should be created to use {hook}.")
     step = get_global_step()
-    return step.value() if hasattr(step, "initialized_value") else found
+    if not hasattr(step, "initialized_value"):
+        return found
+    graph = step.graph
+    with graph.as_default(), graph.name_scope(None), graph.name_scope(f"{step.op.name}/"):
+        return step.value() + 0
 
 
 class SecondOrStepTimer:
