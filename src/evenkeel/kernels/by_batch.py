@@ -1,8 +1,8 @@
 """Statistics of a batch and normalization by them where nothing is differentiated: two native calls.
 
-The training kernel does both in one call, and keeps what a backward pass needs. These two take 23 µs
-where it takes 58 ([64, 4, 28, 28] in float32, in cache), less what Python does between them: so all
-that is the same for inputs of one kind is packed once.
+The training kernel does both in one call, and keeps what a backward pass needs. Alone in a loop these
+two take 23 µs where it takes 58 ([64, 4, 28, 28] in float32, in cache); inside a network both ways cost
+the same, so what is saved is Python: all that is the same for inputs of one kind is packed once.
 """
 
 from struct import Struct

@@ -4,7 +4,8 @@ Symptom:   accumulating to a batch of 256 does not train as a batch of 256 does.
 Measured:  forwards for each step of the optimizer, in the user's own step, and the fewest values that
            a layer has in one of them: statistics are those of the micro-batch.
 Threshold: fewer than 32 values, as in EK204; else a note.
-Do:        larger micro-batches, GhostBatchNorm in the large ones to compare, or frozen statistics.
+Do:        larger micro-batches; evenkeel.lockstep, which normalizes all of a step as one batch, or
+           evenkeel.accumulated, under which the running statistics move once a step; or frozen ones.
 Source:    pytorch#46516; the deep learning tuning playbook on ghost batches.
 """
 
@@ -33,7 +34,7 @@ def check(trace: Trace) -> Iterator[Finding]:
         trace.forwards_per_step,
         f"{trace.forwards_per_step:g} forwards a step, each with statistics of its own: "
         f"{fewest(worst)} values per channel here",
-        "larger micro-batches; statistics do not accumulate",
+        "larger micro-batches, or evenkeel.lockstep: the micro-batches of a step as one batch",
     )
 
 
