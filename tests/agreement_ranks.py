@@ -1,7 +1,6 @@
 """What each of two processes does in the tests of agreement; its findings go to a file."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 import evenkeel as ek
+from nn.sync_ranks import caught
 
 SIZES = (10, 4)  # examples of each rank
 
@@ -25,14 +25,6 @@ def model(running: ek.Population | None = None) -> nn.Sequential:
 
 def statistics(layer: Any) -> dict[str, list[float] | float]:
     return {name: value.tolist() for name, value in layer.named_buffers()}
-
-
-def caught(work: Callable[[], object]) -> list[str]:
-    try:
-        work()
-    except Exception as error:  # noqa: BLE001 -- reported by its name
-        return [type(error).__name__, str(error)]
-    return ["nothing", ""]
 
 
 def merged(rank: int, running: ek.Population | None, **options: Any) -> dict[str, Any]:

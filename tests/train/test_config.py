@@ -8,21 +8,9 @@ from evenkeel.errors import BadOption, UnknownName
 from evenkeel.recipes import RECIPES, Variant
 from evenkeel.train.config import RunConfig, check_ranges, steps_of
 from evenkeel.train.plain import from_json, to_json
+from train.configs import SHORT
 
-CONFIG = RunConfig(
-    recipe="convnet-lrn",
-    batch_norm=True,
-    placement="after",
-    data="mnist",
-    steps=10,
-    batch_size=32,
-    lr=0.01,
-    seed=0,
-    threads=1,
-    device="cpu",
-    compare=True,
-    tensorboard=False,
-)
+CONFIG = replace(SHORT, recipe="convnet-lrn", placement="after", data="mnist", compare=True)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from evenkeel.errors import BadRun
-from evenkeel.train.config import RunConfig
 from evenkeel.train.folder import (
     claimed,
     load_result,
@@ -12,21 +11,7 @@ from evenkeel.train.folder import (
     resume_command,
     write_config,
 )
-
-CONFIG = RunConfig(
-    recipe="dnn-elu",
-    batch_norm=True,
-    placement="before",
-    data=None,
-    steps=10,
-    batch_size=32,
-    lr=0.01,
-    seed=0,
-    threads=1,
-    device="cpu",
-    compare=False,
-    tensorboard=False,
-)
+from train.configs import SHORT as CONFIG
 
 
 def test_the_default_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,12 @@ import pytest
 from evenkeel.errors import BadRun
 from evenkeel.train import launch as module
 from evenkeel.train.checkpoint import Diverged
-from evenkeel.train.config import RunConfig
 from evenkeel.train.folder import claimed
 from evenkeel.train.interrupt import Interrupted, StopWish
 from evenkeel.train.launch import ProcessLost, WorkerError, launch
+from train.configs import SHORT
 
-CONFIG = RunConfig(
-    recipe="dnn-elu",
-    batch_norm=True,
-    placement="before",
-    data=None,
-    steps=10,
-    batch_size=32,
-    lr=0.01,
-    seed=0,
-    threads=1,
-    device="cpu",
-    compare=False,
-    tensorboard=False,
-    nproc=3,
-)
+CONFIG = replace(SHORT, nproc=3)
 PARTS = {"problem": "the disk is full", "got": "0 bytes", "do": "make room", "at": ""}
 
 

@@ -10,24 +10,11 @@ from safetensors import safe_open
 
 from evenkeel.errors import BadRun
 from evenkeel.recipes import RECIPES
-from evenkeel.train.config import RunConfig
 from evenkeel.train.plain import from_json, to_json
 from evenkeel.train.weights import Origin, load_network, save_weights
+from train.configs import SHORT
 
-CONFIG = RunConfig(
-    recipe="dnn-elu",
-    batch_norm=True,
-    placement="after",
-    data=None,
-    steps=10,
-    batch_size=32,
-    lr=0.01,
-    seed=0,
-    threads=1,
-    device="cpu",
-    compare=False,
-    tensorboard=False,
-)
+CONFIG = replace(SHORT, placement="after")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenkeel.autograd.functions import Vectors, needed
+from evenkeel.autograd.functions import needed
 from evenkeel.kernels import Call, library
 from evenkeel.kernels.activations import finish
 from evenkeel.kernels.backward import native as native_backward
@@ -188,10 +188,7 @@ def _backward_fake(
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     x, weight, bias, residual, ctx.eps, ctx.axes, ctx.activation = inputs
     y, statistics = output
-    kept: Vectors = None, None
-    if residual is not None and ctx.activation:
-        kept = needed(ctx.activation, y, residual)
-    ctx.save_for_backward(x, *kept, weight, bias, statistics)
+    ctx.save_for_backward(x, *needed(ctx.activation, y, residual), weight, bias, statistics)
 
 
 def _differentiate(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:

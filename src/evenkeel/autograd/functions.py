@@ -34,9 +34,7 @@ class Train(torch.autograd.Function):
         moved: Moved | None,
     ) -> tuple[Tensor, Trained]:
         y, trained = native_train.forward(plan, x, weight, bias, residual, moved)
-        y_kept = residual_kept = None
-        if residual is not None and plan.activation:
-            y_kept, residual_kept = needed(plan.activation, y, residual)
+        y_kept, residual_kept = needed(plan.activation, y, residual)
         ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, trained[0])
         ctx.plan = plan
         ctx.set_materialize_grads(False)
@@ -63,9 +61,7 @@ class Normalize(torch.autograd.Function):
     ) -> Tensor:
         saved = torch.empty((5, plan.head[1]), dtype=plan.statistics)
         y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, saved=saved)
-        y_kept = residual_kept = None
-        if residual is not None and plan.activation:
-            y_kept, residual_kept = needed(plan.activation, y, residual)
+        y_kept, residual_kept = needed(plan.activation, y, residual)
         ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, saved)
         ctx.plan = plan
         ctx.set_materialize_grads(False)
@@ -81,8 +77,10 @@ apply_train = super(torch.autograd.Function, Train).apply
 apply_normalize = super(torch.autograd.Function, Normalize).apply
 
 
-def needed(activation: str | None, y: Tensor, residual: Tensor) -> Vectors:
-    """Of y and residual the one that tells the activation's derivative."""
+def needed(activation: str | None, y: Tensor, residual: Tensor | None) -> Vectors:
+    """Of y and residual the one that tells the activation's derivative; none where x does."""
+    if residual is None or not activation:
+        return None, None
     by_output = native_backward.by_output(activation, y.dtype)
     return (y, None) if by_output else (None, residual)
 

@@ -69,12 +69,18 @@ def infer(
             if y is not None:
                 return y
     spec.check_input(x)
+    return by_statistics(spec, x, mean, var, (weight, bias), residual)
+
+
+def by_statistics(
+    spec: Spec, x: Tensor, mean: Tensor, var: Tensor, vectors: Vectors, residual: Tensor | None
+) -> Tensor:
+    """Normalize by statistics that are constants to autograd."""
     return normalize_by(
         x,
         mean,
         var,
-        weight,
-        bias,
+        *vectors,
         eps=spec.eps,
         channel_axis=spec.channel_axis,
         activation=spec.activation,

@@ -11,14 +11,13 @@ from torch import Tensor
 from evenkeel.autograd import differentiated, recomputing
 from evenkeel.errors import EmptyBatch, OneValuePerChannel
 from evenkeel.functional import moments, weighted_moments
-from evenkeel.functional.normalization import normalize_by
 from evenkeel.functional.statistics import Moments, merge_nonempty
 from evenkeel.kernels.library import alike
 from evenkeel.kernels.plan import Plan
 from evenkeel.nn import sync_native
 from evenkeel.nn.batch_norm import BatchNorm
 from evenkeel.nn.spec import DEFAULT_EPS, DEFAULT_MOMENTUM, Spec
-from evenkeel.nn.steps import Known, Vectors, by_moments, position_weights
+from evenkeel.nn.steps import Known, Vectors, by_moments, by_statistics, position_weights
 from evenkeel.nn.sync_native import Merged, merged
 from evenkeel.nn.turns import here, met_before, outside_checkpoints, remembered
 from evenkeel.peers import Peers, Said
@@ -257,17 +256,7 @@ def _normalized(
         scale = times if weight is None else weight.to(rstd.dtype) * times
         shift = shift if weight is None else weight.to(rstd.dtype) * shift
         weight, bias = scale, shift if bias is None else bias.to(rstd.dtype) + shift
-    return normalize_by(
-        x,
-        mean,
-        var,
-        weight,
-        bias,
-        eps=spec.eps,
-        channel_axis=spec.channel_axis,
-        activation=spec.activation,
-        residual=residual,
-    )
+    return by_statistics(spec, x, mean, var, (weight, bias), residual)
 
 
 class _Merged(torch.autograd.Function):

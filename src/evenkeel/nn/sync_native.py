@@ -93,9 +93,7 @@ class _Synced(torch.autograd.Function):
         plan, mean, var = work.plan, heard.mean, heard.var
         saved = mean.new_empty(5, plan.head[1])
         y = native_normalize.forward(plan, x, mean, var, weight, bias, residual, saved=saved)
-        y_kept = residual_kept = None
-        if residual is not None and plan.activation:
-            y_kept, residual_kept = needed(plan.activation, y, residual)
+        y_kept, residual_kept = needed(plan.activation, y, residual)
         ctx.save_for_backward(x, y_kept, residual_kept, weight, bias, saved)
         ctx.work, ctx.whole = work, heard
         return y

@@ -4,14 +4,13 @@ import torch
 from torch import Tensor
 
 from evenkeel.functional import moments, weighted_moments
-from evenkeel.functional.normalization import normalize_by
 from evenkeel.functional.statistics import Moments
 from evenkeel.kernels import KERNELS, Call, choose
 from evenkeel.kernels.by_batch import ByBatch
 from evenkeel.kernels.library import alike
 from evenkeel.kernels.plan import plan_of
 from evenkeel.nn.spec import Spec
-from evenkeel.nn.steps import Known
+from evenkeel.nn.steps import Known, by_statistics
 from evenkeel.views import check_like, check_not_empty, statistics_dtype
 
 
@@ -59,17 +58,7 @@ def normalized(
 ) -> tuple[Tensor, Moments]:
     """``x`` by its own statistics; also those."""
     batch = moments_of(spec, x, spread)
-    y = normalize_by(
-        x,
-        batch.mean,
-        batch.var,
-        weight,
-        bias,
-        eps=spec.eps,
-        channel_axis=spec.channel_axis,
-        activation=spec.activation,
-        residual=residual,
-    )
+    y = by_statistics(spec, x, batch.mean, batch.var, (weight, bias), residual)
     return y, batch
 
 

@@ -3,7 +3,8 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.abc import MetaPathFinder
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -47,3 +48,15 @@ def lent(
         del vars(module)["__getattr__"]
         if own is not None:
             vars(module)["__getattr__"] = own
+
+
+@contextmanager
+def asked_first(finder: Callable[[ExitStack], MetaPathFinder]) -> Iterator[None]:
+    """Inside, every import asks this finder first; what it puts on its stack is undone at the end."""
+    with ExitStack() as stack:
+        first = finder(stack)
+        sys.meta_path.insert(0, first)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(first)

@@ -6,14 +6,15 @@ depends on when threads are interrupted, so it happens under TensorFlow too, les
 """
 
 import functools
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+from evenkeel.tf1.program.lent import asked_first
 
 _MODULE = "tflearn.data_flow"
 _EXCLUSIVE = ("retrieve_data", "shuffle_samples")
@@ -40,16 +41,9 @@ class _Watch(MetaPathFinder):
         return spec
 
 
-@contextmanager
-def whole_batches() -> Iterator[None]:
+def whole_batches() -> AbstractContextManager[None]:
     """Inside, TFLearn shuffles between batches, never within one."""
-    with ExitStack() as stack:
-        watch = _Watch(stack)
-        sys.meta_path.insert(0, watch)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(watch)
+    return asked_first(_Watch)
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """Names that TFLearn 0.5.0 takes from NumPy, Pillow and SciPy, and that they have no more."""
 
 import importlib
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
-from evenkeel.tf1.program.lent import lent
+from evenkeel.tf1.program.lent import asked_first, lent
 from evenkeel.tf1.program.libraries import is_tflearn
 from evenkeel.tf1.program.numpy_names import NAMES
 
@@ -38,16 +37,9 @@ class _Waits(MetaPathFinder):
                     self._stack.enter_context(lent(module, names, is_tflearn))
 
 
-@contextmanager
-def tflearn_names() -> Iterator[None]:
+def tflearn_names() -> AbstractContextManager[None]:
     """Inside, TFLearn finds the names that it was written with; nobody else does."""
-    with ExitStack() as stack:
-        waits = _Waits(stack)
-        sys.meta_path.insert(0, waits)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(waits)
+    return asked_first(_Waits)
 
 
 def _imported(name: str) -> ModuleType | None:
