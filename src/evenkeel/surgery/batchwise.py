@@ -1,5 +1,7 @@
 """What one layer does with one batch while statistics are gathered, and the statistics of many."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -14,14 +16,30 @@ from evenkeel.nn.steps import Known, by_statistics
 from evenkeel.views import check_like, check_not_empty, statistics_dtype
 
 
+class Rows(NamedTuple):
+    """The statistics of one batch, mean and variance as one tensor [2, *channels]."""
+
+    both: Tensor
+    count: Tensor | int
+
+    @classmethod
+    def of(cls, batch: Moments) -> "Rows":
+        """The same of a mean and a variance."""
+        return cls(torch.stack((batch.mean, batch.var)), batch.count)
+
+    def wide(self) -> Moments:
+        """The same in float64."""
+        return Moments(*self.both.double().unbind(), self.count)
+
+
 class Planned:
     """``normalized`` with all that Python does before the kernels done once for inputs of one kind."""
 
     def __init__(self, spec: Spec, weight: Tensor | None, bias: Tensor | None) -> None:
         self._spec, self._vectors = spec, (weight, bias)
-        self._ready: tuple[Known, ByBatch] | None = None  # one value: threads share layers
+        self._ready: tuple[Known, ByBatch, int] | None = None  # one value: threads share layers
 
-    def __call__(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Moments] | None:
+    def __call__(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Rows] | None:
         """``y`` and the batch's statistics; None where no kernel does all of it."""
         ready = self._ready
         if ready is None or not ready[0].covers(self._spec, x):
@@ -31,11 +49,11 @@ class Planned:
         if residual is not None:
             check_like(residual, x, "residual")
             residual = alike(residual, x)
-        y, rows = ready[1](x, residual)
-        mean, var = rows.view(2, *self._spec.channels).unbind()
-        return y, Moments(mean, var, x.numel() // rows.shape[1])
+        y, both = ready[1](x, residual)
+        several = len(self._spec.channels) > 1
+        return y, Rows(both.view(2, *self._spec.channels) if several else both, ready[2])
 
-    def _ready_for(self, x: Tensor) -> tuple[Known, ByBatch] | None:
+    def _ready_for(self, x: Tensor) -> tuple[Known, ByBatch, int] | None:
         spec = self._spec
         spec.check_input(x)
         axes = spec.axes(x.ndim)
@@ -45,7 +63,8 @@ class Planned:
         if call.view is None or any(kernel.name != "native" for kernel in kernels):
             return None
         plan = plan_of(call, statistics_dtype(x), spec.eps, spec.activation)
-        return Known.of(spec, x, plan), ByBatch(plan, *map(plan.suited, self._vectors))
+        run = ByBatch(plan, *map(plan.suited, self._vectors))
+        return Known.of(spec, x, plan), run, x.numel() // plan.head[1]
 
 
 def normalized(
@@ -79,10 +98,9 @@ def moments_of(spec: Spec, x: Tensor, spread: Tensor | None) -> Moments:
     return Moments(mean.reshape(spec.channels), var.reshape(spec.channels), counts)
 
 
-def merged(batches: list[Moments]) -> Moments:
+def merged(batches: list[Rows]) -> Moments:
     """``merge_nonempty`` of many parts with few operations."""
-    means = torch.stack([batch.mean for batch in batches]).double()
-    variances = torch.stack([batch.var for batch in batches]).double()
+    means, variances = torch.stack([batch.both for batch in batches]).double().unbind(1)
     whole = all(isinstance(batch.count, int) for batch in batches)
     if whole:
         sizes = [1] * (means.ndim - 1)
@@ -94,8 +112,3 @@ def merged(batches: list[Moments]) -> Moments:
     mean = (counts * means).sum(0) / total
     var = (counts * (variances + (means - mean).square())).sum(0) / total
     return Moments(mean, var, sum(int(batch.count) for batch in batches) if whole else total)
-
-
-def wide(batch: Moments) -> Moments:
-    """The same in float64."""
-    return Moments(batch.mean.double(), batch.var.double(), batch.count)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evenkeel.errors import BadData, located
 from evenkeel.functional.statistics import Moments, all_finite, merge_nonempty, var_unbiased
 from evenkeel.nn import BatchNorm, Population
-from evenkeel.surgery.batchwise import Planned, merged, moments_of, normalized, wide
+from evenkeel.surgery.batchwise import Planned, Rows, merged, moments_of, normalized
 from evenkeel.surgery.linear import spec_in_inference
 from evenkeel.surgery.ranks import Ranks
 from evenkeel.surgery.sites import Site
@@ -34,7 +34,7 @@ class Gathered:
     """What one layer has seen: merged parts, and those that wait, with their batch's number."""
 
     parts: list[Moments] = field(default_factory=list)
-    waiting: list[tuple[int, Moments]] = field(default_factory=list)
+    waiting: list[tuple[int, Rows]] = field(default_factory=list)
 
 
 class Gathering:
@@ -110,7 +110,8 @@ class Gathering:
     def add(self, site: Site, x: Tensor, spread: Tensor | None = None) -> None:
         """Gather an input of ``site``, in float64."""
         with located(site.path or "the model"):
-            self._keep(site, moments_of(spec_in_inference(site.module), x.double(), spread))
+            batch = moments_of(spec_in_inference(site.module), x.double(), spread)
+            self.keep(site, Rows.of(batch))
 
     def commit(self) -> None:
         """Write what was gathered into the layers' own buffers: all or, after an error, none."""
@@ -154,7 +155,7 @@ class Gathering:
 
     def _see_batch(self, site: Site, x: Tensor, spread: Tensor | None) -> None:
         batch = moments_of(spec_in_inference(site.module), x, spread)
-        self._keep(site, batch)
+        self.keep(site, Rows.of(batch))
         for name, value in zip(_PAIR, (batch.mean, batch.var), strict=True):
             cast(Tensor, site.module._buffers[name]).copy_(value)
 
@@ -173,8 +174,9 @@ class Gathering:
         self._seen[site.path] = self._batch, count + 1 if batch == self._batch else 1
         return self._seen[site.path][1]
 
-    def _keep(self, site: Site, batch: Moments) -> None:
-        found = self._found.setdefault(site.path, Gathered())
+    def keep(self, site: Site, batch: Rows) -> None:
+        """Take in what a layer's input has given."""
+        found = self._found.get(site.path) or self._found.setdefault(site.path, Gathered())
         found.waiting.append((self._batch, batch))
         if len(found.waiting) >= _WAITING:
             self._take_in(site, found)
@@ -185,7 +187,7 @@ class Gathering:
             return
         whole = merged([batch for _, batch in found.waiting])
         if not bool(all_finite(whole)):
-            wrong = next(n for n, batch in found.waiting if not bool(all_finite(batch)))
+            wrong = next(n for n, one in found.waiting if not bool(one.both.isfinite().all()))
             raise BadData(
                 "a batch brings NaN or infinity to this layer; no statistics were changed",
                 got=f"batch {wrong}",
@@ -195,7 +197,7 @@ class Gathering:
         if self._method == "population":
             found.parts = [merge_nonempty(*found.parts, whole)]
         else:
-            found.parts += [wide(batch) for _, batch in found.waiting]
+            found.parts += [batch.wide() for _, batch in found.waiting]
         found.waiting.clear()
 
     def _merged(self, site: Site) -> list[Moments]:
@@ -242,8 +244,10 @@ def _by_batch(gathering: Gathering, site: Site) -> Callable[..., Tensor]:
         spread = weights if mask is None else mask
         with located(site.path or "the model"):
             done = planned(input, residual) if spread is None else None
-            done = done or normalized(spec, input, weight, bias, residual, spread)
-            gathering._keep(site, done[1])
+            if done is None:
+                y, batch = normalized(spec, input, weight, bias, residual, spread)
+                done = y, Rows.of(batch)
+            gathering.keep(site, done[1])
         return done[0]
 
     return forward
