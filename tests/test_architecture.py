@@ -17,6 +17,7 @@ ORDER = (
     "tables",
     "conventions",
     "views",
+    "mailbox",
     "missing",
     "peers",
     "messages",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 import evenkeel as ek
-from evenkeel import peers
+from evenkeel import mailbox, peers
 from evenkeel.errors import RanksDiffer
 from evenkeel.missing import Answers
 from evenkeel.peers import BLOCK, HEADER, Peers, Said, explained
@@ -37,6 +37,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     monkeypatch.setattr(distributed, "get_world_size", lambda group=None: 2)
     monkeypatch.setattr(distributed, "group", World)
     monkeypatch.setattr(distributed, "all_gather", all_gather)
+    monkeypatch.setattr(mailbox, "of", lambda group: None)  # of processes on several machines
     return sizes
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import distributed
 
+from evenkeel import mailbox
+
 LISTEN = 2.0  # seconds
 _SHOWN = 8  # ranks named one by one
 
@@ -101,10 +103,11 @@ def _listen(store: Any, me: int, seconds: float, answers: Answers) -> None:
 
 
 def _hang_up(group: Any, others: list[int]) -> None:
-    """Close gloo's connections of the group, which are of no use once one of them has failed.
+    """Close the mailbox and gloo's connections, which are of no use once one of them has failed.
 
     gloo closes all of them when one receive runs out of time; those to ranks that are gone fail before.
     """
+    mailbox.hang_up(group)
     if distributed.get_backend(group) != "gloo":
         return
     for rank in others:

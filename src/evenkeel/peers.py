@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, distributed
 
-from evenkeel import missing
+from evenkeel import mailbox, missing
 from evenkeel.errors import BadOption, RanksDiffer
 
 # What is the same on all ranks: numbers, then the layer's name. Then what is each rank's own.
@@ -89,13 +89,14 @@ class Peers:
         data = values.detach().contiguous().view(-1).view(torch.uint8)
         size = data.numel()  # len() of a tensor takes Python three times as long
         with self._reaching(said):
-            every = self._gathered(_message(said, data[:BLOCK]))
+            block = self._block(data)
+            every = self._gathered(_message(said, data[:block]))
             headers = every if every.is_cpu else every[:, :HEADER].cpu()
         told = _agreed(headers, said, self.group)
         parts = every[:, HEADER : HEADER + size]
-        if size > BLOCK:
+        if size > block:
             with self._reaching(said):
-                parts = torch.cat([parts, self._gathered(data[BLOCK:])], 1)
+                parts = torch.cat([parts, self._gathered(data[block:])], 1)
         return told, parts.view(values.dtype).view(len(told), *values.shape)
 
     @contextmanager
@@ -130,8 +131,16 @@ class Peers:
             distributed.all_reduce(total, group=self.group)
         return total
 
+    def _block(self, data: Tensor) -> int:
+        """Bytes of values that the first message takes."""
+        shared = data.is_cpu and mailbox.of(self.group) is not None
+        return mailbox.ROOM - HEADER if shared else BLOCK
+
     def _gathered(self, message: Tensor) -> Tensor:
         """The messages of all ranks, one a row."""
+        box = mailbox.of(self.group) if message.is_cpu else None
+        if box is not None and message.numel() <= mailbox.ROOM:
+            return box.exchange(message)
         size = distributed.get_world_size(self.group)
         every = message.new_empty(size, message.numel())
         distributed.all_gather(list(every.unbind(0)), message, group=self.group)
@@ -200,7 +209,7 @@ class _Total(torch.autograd.Function):
 
 def _message(said: Said, data: Tensor) -> Tensor:
     """Header and values, in a first message's size."""
-    room = bytearray(HEADER + BLOCK)
+    room = bytearray(HEADER + max(BLOCK, data.numel()))
     _SAME.pack_into(room, 0, *_same(said))
     _OWN.pack_into(room, _SAME.size, said.positions, said.count, said.native)
     message = torch.frombuffer(room, dtype=torch.uint8).to(data.device)

@@ -1,5 +1,7 @@
 """The faults, and what must be true of every process after each."""
 
+from dataclasses import replace
+
 from faults.ranks import TIMEOUT, Fault
 from faults.starting import End
 
@@ -7,7 +9,7 @@ GONE = ("kill", "exit", "stop", "raise", "linear")
 DIFFERENT = ("skip", "repeat", "channels", "dtype", "layer")
 OWN = {"raise": "ValueError", "linear": "RuntimeError", "shape": "BadShape"}
 
-CASES = (
+FAULTS = (
     Fault("kill", 1),
     Fault("kill", 1, inside=True, world=3, victim=2),
     Fault("kill", 2, world=4, victim=2),
@@ -40,6 +42,7 @@ CASES = (
     Fault("dtype", world=2),
     Fault("layer", world=3, victim=0),
 )
+CASES = tuple(replace(fault, mailbox=mailbox) for mailbox in (True, False) for fault in FAULTS)
 
 
 def complaints(fault: Fault, ends: list[End]) -> list[str]:
@@ -68,9 +71,14 @@ def said(end: End, fault: Fault) -> bool:
     """Whether the error names the layer, the exchange's number, and who is missing."""
     named = "exchange " in end.text and any(n in end.text for n in ("first", "second", "third"))
     if fault.kind in GONE:
-        last = fault.exchange - (fault.ddp and fault.at == 5)
+        # In a mailbox a message is there once it is sent: its rank is missed at the next exchange.
+        last = fault.exchange + (fault.inside and fault.mailbox)
+        # DDP sends buffers before the first exchange and gradients after the last.
+        numbers = (last - 1, last) if fault.ddp else (last,)
         named = named and end.text.startswith(f"rank {fault.victim} is missing ")
-        named = named and (fault.kind == "linear" or f"exchange {last}," in end.text)
+        named = named and (
+            fault.kind == "linear" or any(f"exchange {n}," in end.text for n in numbers)
+        )
     if fault.kind in DIFFERENT:
         named = named and f"rank {fault.victim}: exchange " in end.text
     return end.error == "RanksDiffer" and named

@@ -17,6 +17,7 @@ def row(fault: Fault, ends: list[End]) -> str:
     first = Counter(end.text.splitlines()[0] for end in told).most_common(1)
     seconds = [end.seconds for end in told]
     around = "DDP" if fault.ddp else "in halves" if fault.halves else ""
+    around += ", gloo" * (not fault.mailbox) if around else "gloo" * (not fault.mailbox)
     inside = " (inside)" if fault.inside else ""
     phase = PHASES[fault.at] + inside if str(fault).startswith(f"{fault.kind} ") else ""
     said = first[0][0] if first else ""

@@ -5,6 +5,7 @@ BatchNorm on the whole batch, in the same process and in float64.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import evenkeel as ek
+from evenkeel.mailbox import Mailbox
 
 WORLD = 4
 SPLITS: dict[str, tuple[int, ...]] = {  # examples of each rank; the halves take the first two
@@ -198,29 +201,34 @@ def twenty_steps(dtype: torch.dtype, split: str, place: Place) -> dict[str, floa
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """The collectives that run inside, by name and bytes."""
+    """The collectives and letters that go out inside, by name and bytes."""
     calls: list[str] = []
-    kept = {name: getattr(distributed, name) for name in ("all_gather", "all_reduce")}
+    kept = distributed.all_gather, distributed.all_reduce, Mailbox.exchange
 
-    def counting(name: str) -> Callable[..., Any]:
-        def run(*args: Any, **options: Any) -> Any:
-            sent = args[1] if name == "all_gather" else args[0]
-            calls.append(f"{name} {sent.numel() * sent.element_size()}")
-            return kept[name](*args, **options)
+    def gather(every: Any, mine: Tensor, **options: Any) -> Any:
+        calls.append(f"all_gather {mine.numel() * mine.element_size()}")
+        return kept[0](every, mine, **options)
 
-        return run
+    def reduce(sums: Tensor, **options: Any) -> Any:
+        calls.append(f"all_reduce {sums.numel() * sums.element_size()}")
+        return kept[1](sums, **options)
 
-    for name in kept:
-        setattr(distributed, name, counting(name))
-    try:
+    def exchange(box: Mailbox, mine: Tensor) -> Tensor:
+        calls.append(f"mailbox {mine.numel()}")
+        return kept[2](box, mine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "all_gather", gather)
+        patch.setattr(distributed, "all_reduce", reduce)
+        patch.setattr(Mailbox, "exchange", exchange)
         yield calls
-    finally:
-        for name, function in kept.items():
-            setattr(distributed, name, function)
 
 
-def messages() -> dict[str, list[str]]:
-    layer = ek.SyncBatchNorm(512)
+def messages(shared: bool) -> dict[str, list[str]]:
+    """What a step sends, by a mailbox, or as between machines."""
+    os.environ["EVENKEEL_MAILBOX"] = "on" if shared else "off"
+    group = distributed.new_group()
+    layer = ek.SyncBatchNorm(512, group=group)
     x = torch.randn(2, 512, requires_grad=True)
     with counted() as forward:
         y = layer(x)
@@ -229,7 +237,8 @@ def messages() -> dict[str, list[str]]:
     with counted() as inference:
         layer.eval()(x)
     with counted() as wide:
-        ek.SyncBatchNorm(514)(torch.randn(2, 514))
+        ek.SyncBatchNorm(514, group=group)(torch.randn(2, 514))
+    del os.environ["EVENKEEL_MAILBOX"]
     return {"forward": forward, "backward": backward, "eval": inference, "wide": wide}
 
 
@@ -305,7 +314,11 @@ def run(rank: int, folder: str) -> None:
     )
     halves = [distributed.new_group(ranks) for ranks in ([0, 1], [2, 3])]
     places = (Place(None, rank, WORLD), Place(halves[rank // 2], rank % 2, 2))
-    found: dict[str, Any] = {"messages": messages(), "disagreements": disagreements(rank)}
+    found: dict[str, Any] = {
+        "messages": messages(shared=False),
+        "letters": messages(shared=True),
+        "disagreements": disagreements(rank),
+    }
     found |= {"ddp": under_ddp(rank), "checkpoint": checkpointed()}
     for place in places:
         for split in SPLITS:

@@ -12,7 +12,7 @@ from torch import multiprocessing
 
 from evenkeel.errors import BadOption
 from evenkeel.nn import BatchNorm, SyncBatchNorm
-from evenkeel.peers import Peers
+from evenkeel.peers import HEADER, Peers
 from nn.sync_ranks import CASES, SPLITS, WORLD, kinds, run
 
 LIMITS = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -64,11 +64,18 @@ def test_one_message_forward_one_backward_none_in_inference(
     findings: list[dict[str, Any]],
 ) -> None:
     for found in findings:
+        # Two for the mailbox, at the first exchange of a group.
         assert found["messages"] == {
-            "forward": ["all_gather 4232"],
+            "forward": ["all_gather 256", "all_gather 256", "all_gather 4232"],
             "backward": ["all_gather 4232"],
             "eval": [],
             "wide": ["all_gather 4232", f"all_gather {2 * 514 * 4 - 4104}"],
+        }
+        assert found["letters"] == {
+            "forward": ["all_gather 256", "all_gather 256", "mailbox 4232"],
+            "backward": ["mailbox 4232"],
+            "eval": [],
+            "wide": [f"mailbox {HEADER + 2 * 514 * 4}"],
         }
 
 
