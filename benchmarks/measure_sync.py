@@ -24,6 +24,7 @@ NETWORKS = {
 }
 WORKERS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 MESSAGE = 4232
+COLLECTIVES = ("all_gather", "all_reduce", "mailbox")
 Rows = list[dict[str, Any]]
 
 
@@ -59,7 +60,7 @@ def fitted(rows: Rows, name: str, world: int) -> tuple[float, float]:
 
     Of the fastest tenth: with more processes than cores the median is that of the scheduler.
     """
-    points = [(r["bytes"], r[name]["fast"]) for r in rows if r["processes"] == world]
+    points = [(r["bytes"], r[name]["fast"]) for r in rows if r["processes"] == world and name in r]
     sums = [0.0] * 5
     for size, seconds in points:
         w = 1 / seconds**2
@@ -104,20 +105,23 @@ def model_of(results: dict[str, Any]) -> dict[str, Any]:
         f"{name}, {world} processes": dict(
             zip(("alpha", "beta"), fitted(results["bare"], name, world), strict=True)
         )
-        for name in ("all_gather", "all_reduce")
+        for name in COLLECTIVES
         for world in (2, 4)
     }
     layer = {row["processes"]: row for row in results.get("layer", [])}
     checks = []
     for row in results.get("steps", []):
-        world, fit = row["processes"], fits[f"all_gather, {row['processes']} processes"]
-        alone = row["messages"] * (fit["alpha"] + fit["beta"] * MESSAGE)
-        own = layer[world]
-        python = own["sync"]["median"] - own["plain"]["median"] - own["two all_gather"]["median"]
-        predicted = alone + row["layers"] * max(python, 0.0)
-        measured = row["sync"]["median"] - row["plain"]["median"]
-        about = {"network": row["network"], "processes": world, "messages alone": alone}
-        checks.append({**about, "predicted": predicted, "measured": measured})
+        world = row["processes"]
+        for side, name in (("sync", "mailbox"), ("sync by gloo", "all_gather")):
+            fit, own = fits[f"{name}, {world} processes"], layer[world]
+            message = fit["alpha"] + fit["beta"] * MESSAGE
+            python = own[side]["median"] - own["plain"]["median"] - 2 * message
+            alone = row["messages"] * message
+            predicted = alone + row["layers"] * max(python, 0.0)
+            measured = row[side]["median"] - row["plain"]["median"]
+            about = {"network": row["network"], "side": side, "processes": world}
+            told = {"messages alone": alone, "predicted": predicted, "measured": measured}
+            checks.append({**about, **told})
     scaling = [
         {
             "network": name,
@@ -140,15 +144,15 @@ def plot(results: dict[str, Any]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 1 + len(NETWORKS), figsize=(13, 4))
-    for name, world in ((n, w) for n in ("all_gather", "all_reduce") for w in (2, 4)):
-        rows = [r for r in results["bare"] if r["processes"] == world]
+    for name, world in ((n, w) for n in COLLECTIVES for w in (2, 4)):
+        rows = [r for r in results["bare"] if r["processes"] == world and name in r]
         sizes = [r["bytes"] for r in rows]
         (line,) = axes[0].loglog(sizes, [1e6 * r[name]["fast"] for r in rows], "o")
         fit = results["model"]["fits"][f"{name}, {world} processes"]
         line_of = [1e6 * (fit["alpha"] + fit["beta"] * s) for s in sizes]
         label = f"{name}, {world} processes"
         axes[0].loglog(sizes, line_of, color=line.get_color(), label=label)
-    axes[0].set(title="gloo, one machine: measured and α + β·bytes", xlabel="bytes a rank")
+    axes[0].set(title="one machine: measured and α + β·bytes", xlabel="bytes a rank")
     for place, network in zip(axes[1:], NETWORKS, strict=True):
         for kind in FORMULAS:
             rows = [r for r in results["model"]["scaling"] if r["network"] == network]

@@ -11,6 +11,8 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import evenkeel as ek
+from evenkeel import mailbox
+from evenkeel.peers import Peers
 from evenkeel.recipes import RECIPES, Variant
 
 SIZES = (256, 1024, 4232, 16384, 65536, 262144)
@@ -38,10 +40,18 @@ def turn_by_turn(jobs: Jobs, seconds: float) -> dict[str, dict[str, float]]:
     }
 
 
+def without_mailbox() -> Any:
+    """A group whose messages go by gloo."""
+    os.environ["EVENKEEL_MAILBOX"] = "off"
+    group = distributed.new_group()
+    mailbox.of(group)
+    del os.environ["EVENKEEL_MAILBOX"]
+    return group
+
+
 def bare(seconds: float) -> list[dict[str, Any]]:
     """Each collective alone, by bytes."""
-    world = distributed.get_world_size()
-    rows = []
+    world, box, rows = distributed.get_world_size(), mailbox.of(None), []
     for size in SIZES:
         mine = torch.zeros(size, dtype=torch.uint8)
         every = list(mine.new_empty(world, size).unbind(0))
@@ -50,6 +60,8 @@ def bare(seconds: float) -> list[dict[str, Any]]:
             "all_gather": lambda e=every, m=mine: distributed.all_gather(e, m),  # type: ignore[misc]
             "all_reduce": lambda n=numbers: distributed.all_reduce(n),  # type: ignore[misc]
         }
+        if box is not None and size <= mailbox.ROOM:
+            jobs["mailbox"] = lambda m=mine: box.exchange(m)  # type: ignore[misc]
         rows.append({"bytes": size, **turn_by_turn(jobs, seconds)})
     return rows
 
@@ -57,7 +69,7 @@ def bare(seconds: float) -> list[dict[str, Any]]:
 def layer(seconds: float) -> list[dict[str, Any]]:
     """One layer, forward and backward: sync, not sync, and the collectives that it needs alone."""
     rows = []
-    world = distributed.get_world_size()
+    world, gloo = distributed.get_world_size(), without_mailbox()
     mine = torch.zeros(4232, dtype=torch.uint8)
     every = list(mine.new_empty(world, 4232).unbind(0))
     for shape in ((32, 24, 7, 7), (64, 64, 14, 14)):
@@ -81,6 +93,7 @@ def layer(seconds: float) -> list[dict[str, Any]]:
 
         jobs: Jobs = {
             "sync": passes(ek.SyncBatchNorm(shape[1], activation="relu")),
+            "sync by gloo": passes(ek.SyncBatchNorm(shape[1], activation="relu", group=gloo)),
             "plain": passes(ek.BatchNorm2d(shape[1], activation="relu")),
             "two all_gather": gathers,
             "all_gather and all_reduce": classic,
@@ -126,39 +139,46 @@ def step_of(model: nn.Module, shape: tuple[int, ...]) -> Callable[[], object]:
 def counted(step: Callable[[], object]) -> dict[str, int]:
     """Messages and bytes that this rank sends in a step for the layers."""
     found = {"messages": 0, "bytes": 0}
-    kept = distributed.all_gather
+    kept = Peers._gathered
 
-    def gather(every: list[Tensor], mine: Tensor, **options: Any) -> Any:
+    def gathered(peers: Peers, message: Tensor) -> Tensor:
         found["messages"] += 1
-        found["bytes"] += mine.numel() * mine.element_size()
-        return kept(every, mine, **options)
+        found["bytes"] += message.numel()
+        return kept(peers, message)
 
-    distributed.all_gather = gather
+    Peers._gathered = gathered  # type: ignore[method-assign]
     try:
         step()
     finally:
-        distributed.all_gather = kept
+        Peers._gathered = kept  # type: ignore[method-assign]
     return found
 
 
 def steps(seconds: float, names: list[str]) -> list[dict[str, Any]]:
     """A training step under DistributedDataParallel, with and without sync."""
     rows = []
+    gloo = without_mailbox()
     for name in names:
         build, shape = NETWORKS[name]
         torch.manual_seed(0)
         plain = ek.convert(build())
-        sync = ek.convert(plain, to="sync")
-        jobs = {
-            "sync": step_of(DistributedDataParallel(sync), shape),
-            "plain": step_of(DistributedDataParallel(plain), shape),
+        made = {
+            "sync": ek.convert(plain, to="sync"),
+            "plain": plain,
+            "sync by gloo": ek.convert(plain, to="sync", group=gloo),
+        }
+        jobs: Jobs = {
+            side: step_of(DistributedDataParallel(model), shape) for side, model in made.items()
         }
         jobs["sync"]()
         told = counted(jobs["sync"])
         found = turn_by_turn(jobs, seconds)
-        ratio = found["sync"]["median"] / found["plain"]["median"]
-        layers = sum(isinstance(m, ek.SyncBatchNorm) for m in sync.modules())
-        rows.append({"network": name, "layers": layers, **told, "ratio": ratio, **found})
+        ratios = {
+            f"{side}, ratio": found[side]["median"] / found["plain"]["median"]
+            for side in ("sync", "sync by gloo")
+        }
+        layers = sum(isinstance(m, ek.SyncBatchNorm) for m in made["sync"].modules())
+        rows.append({"network": name, "layers": layers, **told, **ratios, **found})
     return rows
 
 

@@ -73,7 +73,7 @@ def not_shared(rank: int, world: int) -> bool:
 
 def full(rank: int, world: int) -> bool:
     """No room in the folder: no mailbox, and no file is left."""
-    mailbox._bytes = lambda size: 1 << 50  # type: ignore[assignment]
+    mailbox._bytes = lambda size: 1 << 50
     return mailbox.of(None) is None
 
 

@@ -26,7 +26,6 @@ _FOLDER = "/dev/shm"
 _LINE = 64  # bytes between the ranks' numbers: a cache line each
 _TOLD = 256  # bytes of what the ranks tell each other to find the memory
 _SPIN, _LOOK = 1e-3, 0.05  # seconds of looking without a pause; between looks whether all live
-_HUNG_UP = -1
 _BACKENDS = ("gloo", "mpi")  # that take messages from the CPU
 
 _boxes: WeakKeyDictionary[Any, "Mailbox | None"] = WeakKeyDictionary()
@@ -39,7 +38,7 @@ class Mailbox:
         self._file, self._rank, self._seconds, self._call = file, rank, seconds, 0
         finalize(self, os.close, file)
         memory = mmap.mmap(file, _bytes(size))
-        # The number of the last message of each rank.
+        # Of each rank the number of its last message; −1 minus that once it gave up.
         self._turns = memoryview(memory)[: size * _LINE].cast("q")[:: _LINE // 8]
         slots = torch.frombuffer(memory, dtype=torch.uint8, offset=size * _LINE)
         self._slots = slots.view(2, size, ROOM)
@@ -53,7 +52,7 @@ class Mailbox:
         self._call += 1
         slot, size = self._slots[self._call & 1], message.numel()
         slot[self._rank, :size] = message
-        if self._turns[self._rank] == _HUNG_UP:
+        if self._turns[self._rank] < 0:
             raise RuntimeError("this rank gave up before")
         # x86-64 shows stores to others in their order: who sees the number sees the message.
         self._turns[self._rank] = self._call
@@ -65,16 +64,19 @@ class Mailbox:
         return slot[:, :size].clone()
 
     def hang_up(self) -> None:
-        """Let whoever waits for this rank fail at once."""
-        self._turns[self._rank] = _HUNG_UP
+        """Let whoever waits for another message of this rank fail at once."""
+        sent = self._turns[self._rank]
+        self._turns[self._rank] = min(sent, -1 - sent)
 
     def _wait(self) -> None:
         """Until every other rank has sent as many messages as this one."""
         turns, call, begun, looked, pause = self._turns, self._call, time.monotonic(), 0.0, 1e-5
         for rank in self._others:
-            while turns[rank] < call:
+            while (sent := turns[rank]) < call:
                 waited = time.monotonic() - begun
-                if turns[rank] == _HUNG_UP:
+                if sent < 0:
+                    if -1 - sent >= call:
+                        break
                     raise RuntimeError(f"rank {rank} of the group gave up")
                 if waited < _SPIN:
                     os.sched_yield()
@@ -89,7 +91,7 @@ class Mailbox:
         """Raise RuntimeError when there is nothing to wait for."""
         if waited > self._seconds:
             raise RuntimeError(f"no message from rank {rank} of the group in {self._seconds:g} s")
-        if _locked(self._file, rank):
+        if _locked(self._file, rank) and 0 <= self._turns[rank] < self._call:
             raise RuntimeError(f"the process of rank {rank} of the group ended")
 
 

@@ -1,6 +1,7 @@
 """evenkeel doctor: targets, outputs, exit codes."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,10 @@ def test_exit_codes(command: Command, nets: Path) -> None:
     assert "EK105" in sick.stdout
     broken = command("doctor", "nets:broken", "--data", "digits")
     assert broken.returncode == 4
-    assert broken.stderr == "could not run: RuntimeError: no such weights\n"
+    told = broken.stderr.splitlines()
+    assert told[0] == "could not run: RuntimeError: no such weights"
+    assert re.fullmatch(r"  at:  .*nets\.py:\d+", told[1])
+    assert told[2:] == ["  do:  EVENKEEL_DEBUG=1 shows the traceback"]
     assert command("doctor", "nets:nothing", "--data", "digits").returncode == 2
     assert command("doctor", "nets:sick").returncode == 2
     assert command("doctor", "none.safetensors").returncode == 2
@@ -129,4 +133,4 @@ def test_nan_and_empty_files_are_no_health(command: Command, nets: Path) -> None
     (nets / "empty.pt").touch()
     empty = command("doctor", "empty.pt")
     assert empty.returncode == 4
-    assert "cannot be read as weights" in empty.stderr
+    assert "the checkpoint cannot be read" in empty.stderr

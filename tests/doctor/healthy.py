@@ -71,7 +71,10 @@ def mobilenet() -> nn.Module:
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
     config = MobileNetV2Config(  # type: ignore[call-arg]  # transformers' base takes it
-        depth_multiplier=0.25, num_labels=CLASSES, classifier_dropout_prob=0.1
+        depth_multiplier=0.25,
+        num_labels=CLASSES,
+        classifier_dropout_prob=0.1,
+        output_stride=16,  # at 32, small images leave a worker 16 values a channel: EK501
     )
     return _with_momentum(Classifier(MobileNetV2ForImageClassification(config)))
 

@@ -173,7 +173,7 @@ def two_populations(model: nn.Module, network: str) -> Planted:
 
 @plant("EK112", IMAGES)
 def variance_below_eps(model: nn.Module, network: str) -> Planted:
-    path, _ = norm_of(model, 2)
+    path, _ = norm_of(model, 3)
     _, linear = before(model, path)
     linear.weight.data *= 1e-5
     batches = batches_for(network)

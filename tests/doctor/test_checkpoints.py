@@ -1,6 +1,9 @@
 """Bare checkpoints: TensorFlow's bundles, safetensors, torch's files by weights alone."""
 
+import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,12 +62,63 @@ def test_lengths_that_no_kernel_has(tmp_path: Path) -> None:
     assert codes(tmp_path / "m.ckpt") == {"EK702": "bn"}
 
 
+class Calls:
+    """Pickled, it is a call that would write a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     torch.save(model(), tmp_path / "whole.pt")
-    with pytest.raises(BadData, match="weights alone"):
+    with pytest.raises(BadData, match=r"not weights alone.*\n.*torch\.nn\.modules"):
         observe_checkpoint(tmp_path / "whole.pt")
+    torch.save({"a": Calls(tmp_path / "called")}, tmp_path / "calls.pt")
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps(Calls(tmp_path / "called"), 4))
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name, says in {"calls": "posix.mkdir", "bare": "its pickle", "list": "a list"}.items():
+        with pytest.raises(BadData, match=f"nothing in it was executed\n.*{says}"):
+            observe_checkpoint(tmp_path / f"{name}.pt")
+    assert not (tmp_path / "called").exists()
     with pytest.raises(BadOption, match="no such file"):
         observe_checkpoint(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+@pytest.mark.parametrize("size", [0, 100, -20])
+def test_a_damaged_file_is_called_so(name: str, size: int, tmp_path: Path) -> None:
+    file = tmp_path / name
+    (torch.save if name.endswith("pt") else save_file)(model().state_dict(), file)
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(BadData, match=r"cannot be read\n.* bytes: .*\n.*file is whole"):
+        observe_checkpoint(file)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_half_precision_is_seen(dtype: torch.dtype, name: str, tmp_path: Path) -> None:
+    save = torch.save if name.endswith("pt") else save_file
+    save(model().to(dtype).state_dict(), tmp_path / name)
+    (found,) = judge(observe_checkpoint(tmp_path / name)).findings
+    both = f"parameters in {dtype} and statistics in {dtype}".replace("torch.", "")
+    assert (found.code, found.says.startswith(both)) == ("EK401", True)
+
+
+def test_tensors_that_are_no_statistics_are_left_out(tmp_path: Path) -> None:
+    odd = {
+        "a.running_mean": torch.ones(8).to_sparse(),
+        "a.running_var": torch.ones(8, dtype=torch.complex64),
+        "b.running_mean": torch.ones(0),
+        "b.running_var": torch.ones(0),
+        "c.num_batches_tracked": torch.ones(3),
+        "c.running_mean": torch.full((8,), 2.0),
+        "c.running_var": torch.ones(8),
+    }
+    torch.save(odd, tmp_path / "a.pt")
+    assert [x.path for x in observe_checkpoint(tmp_path / "a.pt").layers] == ["c"]
 
 
 def test_the_trap_of_the_documents(shared: Path) -> None:

@@ -6,7 +6,8 @@ import torch
 from doctor import planted as plants
 from doctor.healthy import trained
 from doctor.planted import Plant
-from evenkeel.doctor import diagnose
+from evenkeel.doctor import RULES, diagnose
+from evenkeel.doctor.finding import NOTE
 from evenkeel.errors import BadOption
 
 FIXED = [
@@ -22,9 +23,10 @@ FIXED = [
     ("EK201", plants.batch_statistics),
     ("EK301", plants.bias_before),
     ("EK311", plants.lost_activation),
+    ("EK401", plants.half_precision),
     ("EK402", plants.eps_of_origin),
 ]
-LOST = ("EK101", "EK102", "EK103")  # faults that cost accuracy in inference
+LOST = ("EK101", "EK102", "EK103", "EK201")  # faults that cost accuracy in inference
 
 
 @pytest.mark.parametrize(("code", "plant"), FIXED)
@@ -39,10 +41,16 @@ def test_the_finding_is_gone(code: str, plant: Plant) -> None:
     after = diagnose(case.model, case.batches, **case.options)
     gone = [f for f in after.findings if f.code == code and f.place in case.places]
     assert not gone
+    known = {f.code for f in before.findings}
+    assert [f for f in after.findings if f.code not in known and f.severity > NOTE] == []
     if code in LOST:
         scores = after.trace.scores
         assert scores is not None
         assert abs(scores.loss - scores.loss_by_batch) < 0.1
+
+
+def test_every_fix_is_tried() -> None:
+    assert {code for code, _ in FIXED} == {code for code in RULES if RULES[code].repair}
 
 
 def test_a_bias_is_dropped_without_a_change() -> None:

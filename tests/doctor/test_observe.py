@@ -122,6 +122,17 @@ def test_errors_of_the_models_own_come_through() -> None:
     assert not model[0]._forward_hooks
 
 
+def test_a_forward_that_ends_in_a_layer_says_nothing_of_what_is_used() -> None:
+    """torch refuses one value per channel, so no output is ever seen: EK309 is not for the others."""
+    norms = nn.BatchNorm2d(4), nn.BatchNorm1d(4)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), norms[0], nn.AdaptiveAvgPool2d(1), nn.Flatten(), norms[1]
+    )
+    found = {finding.code for finding in diagnose(model, [torch.randn(1, 3, 8, 8)] * 3).findings}
+    assert "EK203" in found
+    assert "EK309" not in found
+
+
 def test_what_cannot_be_looked_at() -> None:
     with pytest.raises(EmptyBatch):
         diagnose(network(), [])

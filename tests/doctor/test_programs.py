@@ -105,6 +105,30 @@ def test_the_mode_is_a_variable_that_nobody_sets(look: Look) -> None:
     assert found(look(good)) == {}
 
 
+def test_a_comment_takes_a_finding_out(look: Look) -> None:
+    bad = GOOD.replace(STEP, "step = tf.train.GradientDescentOptimizer(0.1).minimize(loss)\n")
+    (line,) = [t for t in bad.splitlines() if "batch_normalization" in t]
+    assert found(look(bad)) != {}
+    assert found(look(bad.replace(line, f"{line}  # evenkeel: ignore[EK601]"))) == {}
+    assert found(look(bad.replace(line, f"{line}  # evenkeel: ignore[EK602]"))) != {}
+
+
+TFLEARN = """import tensorflow.compat.v1 as tf
+import tflearn
+net = tflearn.input_data(shape=[None, 4])
+net = tflearn.layers.normalization.batch_normalization(net)
+sess = tf.Session()
+sess.run(tf.global_variables_initializer())
+sess.run(net, {net.graph.get_tensor_by_name("InputData/X:0"): [[1, 2, 3, 4]]})
+"""
+
+
+def test_a_library_that_builds_gets_the_line_of_its_caller(look: Look) -> None:
+    (one,) = look(TFLEARN).findings
+    assert (one.code, one.place) == ("EK606", line_of(TFLEARN, "normalization"))
+    assert one.says.startswith("1 normalization ran")
+
+
 BARE = """w = tf.Variable(tf.truncated_normal([4, 3]))
 h = tf.nn.relu(tf.layers.batch_normalization(tf.matmul(x, w), training=training))
 loss = tf.reduce_mean(tf.square(tf.layers.dense(h, 2) - 1))

@@ -2,6 +2,9 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +12,8 @@ from hypothesis import strategies as st
 
 from evenkeel.doctor import RULES, Report, Trace, judge
 from evenkeel.doctor.rules.samples import layer, model
-from evenkeel.errors import BadData
+from evenkeel.doctor.sarif import sarif
+from evenkeel.errors import BadData, UnknownName
 
 
 def sick(count: int = 5) -> Report:
@@ -27,12 +31,27 @@ def test_the_worst_comes_first_and_decides_the_exit_code() -> None:
 
 
 def test_text_has_a_line_for_each_kind() -> None:
-    text = sick().text(width=140)
-    assert re.search(r"error +EK103 +net\.last\.bn ", text)
-    assert re.search(r"warning +EK105 +net\.0\.bn and 4 more", text)
+    text = sick().text(width=200)
+    assert re.search(r"^error +EK103 +net\.last\.bn +1 of 8 .*batches\)", text)
+    assert re.search(r"\nwarning +EK105 +net\.0\.bn and 4 more +momentum 0\.9: .*\n", text)
     assert text.endswith("Model: 1 error, 5 warnings, 1 note in 7 layers\n")
-    every = sick().text(width=140, every=True)
+    every = sick().text(width=200, every=True)
     assert every.count("EK105") == 5
+
+
+def test_text_keeps_paths_and_code_whole_where_it_is_narrow() -> None:
+    path = "resnet.encoder.stages.3.layers.0.shortcut.normalization"
+    report = judge(model(layer(path, momentum=0.9), layer("[b]", momentum=0.9)))
+    assert report.text(width=80).splitlines() == [
+        f"warning  EK105  {path}",
+        "  momentum 0.9: the last batch is 90.0% of the average",
+        "warning  EK105  [b]",
+        "  momentum 0.9: the last batch is 90.0% of the average",
+        "  do:  momentum=0.1, the weight of the new batch",
+        "Model: no errors, 2 warnings, no notes in 2 layers",
+    ]
+    code = "with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):"
+    assert code in judge(RULES["EK601"].fires_on[0], select=["EK601"]).text(width=80)
 
 
 @given(st.sampled_from(sorted(RULES)), st.sampled_from([60, 80, 200]))
@@ -51,7 +70,65 @@ def test_json_holds_findings_and_trace() -> None:
     assert [str(f) for f in judge(again).findings] == [str(f) for f in sick().findings]
 
 
-def test_sarif_names_lines_and_layers() -> None:
+def no_constant(word: str) -> None:
+    raise AssertionError(f"{word} is no JSON")
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_json_is_strict(code: str) -> None:
+    for trace in RULES[code].fires_on:
+        report = judge(trace)
+        for text in (report.json(), report.sarif(), trace.to_json()):
+            json.loads(text, parse_constant=no_constant)
+
+
+def test_json_keeps_what_is_not_finite() -> None:
+    bad = (float("nan"), float("inf"), float("-inf"), 1.0)
+    again = Trace.from_json(model(layer("bn", running_mean=bad)).to_json())
+    assert repr(again.layers[0].running_mean) == repr(bad)
+
+
+def check_sarif(log: dict[str, Any]) -> None:
+    """What SARIF 2.1.0 and the upload of a code host require."""
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"]
+    for rule in driver["rules"]:
+        assert set(rule) == {"id", "name", "shortDescription", "fullDescription", "help"}
+        assert all(rule[key]["text"] for key in ("shortDescription", "fullDescription", "help"))
+        assert len(rule["fullDescription"]["text"]) <= 1024
+    known = [rule["id"] for rule in driver["rules"]]
+    assert len(set(known)) == len(known)
+    for result in run["results"]:
+        assert set(result) == {"ruleId", "level", "message", "locations"}
+        assert result["ruleId"] in known
+        assert result["level"] in ("note", "warning", "error")
+        assert result["message"]["text"]
+        (place,) = result["locations"]
+        check_location(place)
+
+
+def check_location(place: dict[str, Any]) -> None:
+    if "logicalLocations" in place:
+        (one,) = place["logicalLocations"]
+        assert one["fullyQualifiedName"]
+        return
+    (physical,) = place.values()
+    assert physical["region"]["startLine"] >= 1
+    uri = physical["artifactLocation"]["uri"]
+    assert re.fullmatch(r"(file:///)?([\w.~-]|%[0-9A-F]{2})([\w./~-]|%[0-9A-F]{2})*", uri), uri
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_sarif_has_what_it_must(code: str) -> None:
+    for trace in RULES[code].fires_on:
+        log = json.loads(judge(trace).sarif())
+        assert log["runs"][0]["results"]
+        check_sarif(log)
+
+
+def test_sarif_names_lines_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = json.loads(sick().sarif())["runs"][0]
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {"EK103", "EK105", "EK310"}
     first = run["results"][0]
@@ -61,6 +138,10 @@ def test_sarif_names_lines_and_layers() -> None:
     trap = judge(RULES["EK601"].fires_on[0], select=["EK601"])
     location = json.loads(trap.sarif())["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert location == {"artifactLocation": {"uri": "train.py"}, "region": {"startLine": 5}}
+    monkeypatch.chdir(tmp_path)
+    found = replace(trap.findings[0], place=f"{tmp_path}/my code/a#1.py:7")
+    assert '"uri": "my%20code/a%231.py"' in sarif((found,))
+    assert '"uri": "file:///elsewhere/a.py"' in sarif((replace(found, place="/elsewhere/a.py:7"),))
 
 
 @pytest.mark.parametrize("code", sorted(RULES))
@@ -76,6 +157,12 @@ def test_a_page_escapes_what_it_shows() -> None:
     page = judge(model(layer("<b>bn</b>", momentum=0.9))).html()
     assert "<b>bn</b>" not in page
     assert "&lt;b&gt;bn" in page
+
+
+def test_a_page_says_which_layer_an_axis_means() -> None:
+    page = judge(model(layer("a.bn", momentum=0.9), layer("b.bn"))).html()
+    assert re.search(r"a\.<wbr>bn</h3>.*?<dt>layer</dt><dd>1</dd>", page, re.DOTALL)
+    assert re.search(r"b\.<wbr>bn</h3>.*?<dt>layer</dt><dd>2</dd>", page, re.DOTALL)
 
 
 def test_a_page_of_many_layers_is_light() -> None:
@@ -94,3 +181,12 @@ def test_what_is_no_trace_is_named(text: str) -> None:
 
 def test_nothing_seen_is_not_called_healthy() -> None:
     assert judge(Trace(subject="a.py")).verdict.endswith("no batch normalization was seen")
+
+
+def test_codes_with_commas_and_codes_that_are_none() -> None:
+    assert {f.code for f in judge(sick().trace, select="EK105,EK310").findings} == {
+        "EK105",
+        "EK310",
+    }
+    with pytest.raises(UnknownName, match="codes: EK101, EK102"):
+        judge(Trace(), ignore=["EK9"])

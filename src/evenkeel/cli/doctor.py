@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -116,8 +117,17 @@ def _examined(
 
 def _could_not_run(error: Exception) -> NoReturn:
     kind = "" if isinstance(error, EvenkeelError) else f"{type(error).__name__}: "
-    typer.echo(f"could not run: {kind}{error}", err=True)
+    typer.echo(f"could not run: {kind}{error}{_place(error)}", err=True)
     sys.exit(COULD_NOT_RUN)
+
+
+def _place(error: Exception) -> str:
+    """Where the target failed, and how to see the way there; our own errors say it themselves."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[0] != "<"]
+    if isinstance(error, EvenkeelError) or not frames:
+        return ""
+    debug = "EVENKEEL_DEBUG=1 shows the traceback"
+    return f"\n  at:  {frames[-1].filename}:{frames[-1].lineno}\n  do:  {debug}"
 
 
 def _check_codes(words: list[str]) -> None:

@@ -25,9 +25,11 @@ class Card:
     plots: tuple[tuple[str, Markup], ...]
 
 
-def card(layer: Layer, findings: tuple[Finding, ...]) -> Card:
-    """The card of a layer."""
-    return Card(layer.path or "the model", layer.kind, _facts(layer), findings, _plots(layer))
+def card(layer: Layer, findings: tuple[Finding, ...], number: int = 0) -> Card:
+    """The card of a layer; ``number`` is its place on the axes over depth."""
+    numbered = (("layer", f"{number}"),) if number else ()
+    facts = (*numbered, *_facts(layer))
+    return Card(layer.path or "the model", layer.kind, facts, findings, _plots(layer))
 
 
 def _facts(layer: Layer) -> tuple[tuple[str, str], ...]:

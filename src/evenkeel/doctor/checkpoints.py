@@ -4,11 +4,12 @@ Nothing in a file is executed: `.pt` goes through torch's weights-only loader.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from evenkeel.doctor.trace import Checkpoint, Layer, Trace
 from evenkeel.errors import BadData, BadOption
@@ -22,6 +23,7 @@ _NAMES = {
 }
 _SLOTS = re.compile(r"(Adam(_\d)?|Momentum|RMSProp(_\d)?|Adagrad|ExponentialMovingAverage)$")
 _TORCH = (".pt", ".pth", ".bin")
+_GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
 def observe_checkpoint(path: str | Path, steps: int | None = None) -> Trace:
@@ -48,23 +50,25 @@ def observe_checkpoint(path: str | Path, steps: int | None = None) -> Trace:
     )
 
 
-def _layer(prefix: str, names: dict[str, str], tensors: Mapping[str, Any]) -> Layer:
+def _layer(prefix: str, names: dict[str, str], tensors: Mapping[str, Tensor]) -> Layer:
     vectors = {what: _numbers(tensors[name]) for what, name in names.items()}
     count = tensors.get(f"{prefix}.num_batches_tracked")
     mean = tensors[names["running_mean"]]
+    scale = next((tensors[names[what]] for what in ("weight", "bias") if what in names), mean)
     return Layer(
         path=prefix,
         paths=(prefix,),
         kind="BatchNorm",
-        channels=int(mean.size),
+        channels=mean.numel(),
         momentum=None,
-        updates=None if count is None else int(count),
-        statistics_dtype=str(mean.dtype),
+        updates=int(count) if count is not None and count.numel() == 1 else None,
+        dtype=str(scale.dtype).removeprefix("torch."),
+        statistics_dtype=str(mean.dtype).removeprefix("torch."),
         **vectors,  # type: ignore[arg-type]  # four vectors by their names
     )
 
 
-def _groups(tensors: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def _groups(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, str]]:
     """Vectors by the layer that their names put them in: prefix -> what -> name."""
     found: dict[str, dict[str, str]] = {}
     for name, tensor in tensors.items():
@@ -75,7 +79,7 @@ def _groups(tensors: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _is_norm(prefix: str, names: dict[str, str], tensors: Mapping[str, Any]) -> bool:
+def _is_norm(prefix: str, names: dict[str, str], tensors: Mapping[str, Tensor]) -> bool:
     """Whether two vectors without statistics are a batch normalization's, by their names."""
     own = {names[what].rpartition("/")[2] for what in names}
     if any(f"{prefix}{dot}num_batches_tracked" in tensors for dot in "./"):
@@ -92,62 +96,72 @@ def _trained(layers: list[Layer], steps: int | None) -> bool | None:
     return any(varied) or any((x.updates or 0) > 0 for x in layers)
 
 
-def _numbers(array: Any) -> tuple[float, ...]:
-    return tuple(np.asarray(array, np.float64).ravel().tolist())
+def _numbers(vector: Tensor) -> tuple[float, ...]:
+    return tuple(vector.double().tolist())
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of real numbers in a file, by name."""
     if path.suffix == ".safetensors":
-        return _safetensors(path)
-    if path.suffix in _TORCH:
-        return _torch(path)
+        held = _safetensors(path)
+    else:
+        held = _torch(path) if path.suffix in _TORCH else _bundle(path)
+    return {name: tensor for name, tensor in held.items() if _is_plain(tensor)}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    dense = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return dense and not tensor.is_complex() and tensor.numel() > 0
+
+
+def _bundle(path: Path) -> dict[str, Tensor]:
     from evenkeel.checkpoint import Bundle, latest_checkpoint
 
     prefix = latest_checkpoint(path) if path.is_dir() else str(path).removesuffix(".index")
     if prefix is None or not Path(f"{prefix}.index").exists():
         raise BadOption(
-            "there is nothing to diagnose at this place",
+            "there is nothing to diagnose at this place" if path.exists() else "this is not there",
             got=str(path),
             do="give module:factory, a .py program, or a checkpoint (.ckpt prefix, .safetensors, .pt)",
         )
     bundle = Bundle(prefix)
-    return {name: bundle[name] for name in bundle if bundle[name].dtype.kind in "fiu"}
+    arrays = {name: bundle[name] for name in bundle}
+    return {name: torch.tensor(a) for name, a in arrays.items() if a.dtype.kind in "fiu"}
 
 
-def _safetensors(path: Path) -> dict[str, Any]:
+def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     _present(path)
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: _array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # no mapping
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
-        raise _unreadable(path, error) from error
+        raise _damaged(path, error) from error
 
 
-def _torch(path: Path) -> dict[str, Any]:
+def _torch(path: Path) -> dict[str, Tensor]:
     import pickle
-
-    import torch
 
     _present(path)
     refuse_bomb(path)
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
-        raise _unreadable(path, error) from error
+        with warnings.catch_warnings(action="ignore"):  # of a pickle's protocol, of TorchScript
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        code = _GLOBAL.search(str(error))
+        what = f"it calls {code[1]}" if code else "torch's weights-only loader refuses its pickle"
+        raise _no_weights(path, what) from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        script = "TorchScript" in str(error)
+        raise (_no_weights(path, "TorchScript") if script else _damaged(path, error)) from error
     state = held
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
             state = held[key]
     if not isinstance(state, Mapping):
-        raise _unreadable(path, TypeError(f"it holds a {type(held).__name__}"))
-    return {n: _array(t) for n, t in state.items() if isinstance(t, torch.Tensor)}
-
-
-def _array(tensor: Any) -> Any:
-    """A tensor as an array that remembers a half-precision dtype as nearly as NumPy can."""
-    return tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
+        raise _no_weights(path, f"it holds a {type(held).__name__}")
+    return {str(n): t for n, t in state.items() if isinstance(t, Tensor)}
 
 
 def _present(path: Path) -> None:
@@ -155,9 +169,18 @@ def _present(path: Path) -> None:
         raise BadOption("there is no such file", got=str(path), do="give the path of a checkpoint")
 
 
-def _unreadable(path: Path, error: Exception) -> BadData:
+def _no_weights(path: Path, what: str) -> BadData:
     return BadData(
-        "the checkpoint cannot be read as weights alone",
-        got=f"{path}: {(str(error) or type(error).__name__).splitlines()[0][:200]}",
+        "this file is not weights alone, and nothing in it was executed",
+        got=f"{path}: {what}",
         do="save a state_dict: torch.save(model.state_dict(), path)",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> BadData:
+    first = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+    return BadData(
+        "the checkpoint cannot be read",
+        got=f"{path} of {path.stat().st_size:,} bytes: {first}",
+        do="check that the file is whole: copy it again, or save it again",
     )

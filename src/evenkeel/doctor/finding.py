@@ -33,6 +33,15 @@ class Severity(IntEnum):
 NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(0, "layer"), counted(1, "layer"), counted(2, "layer")
+    ('no layers', '1 layer', '2 layers')
+    """
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fault at one place.

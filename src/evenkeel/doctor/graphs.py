@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,6 +225,16 @@ def gathered_at() -> str:
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
     return ""
+
+
+def program_line(otherwise: Callable[[], str]) -> str:
+    """The program's innermost line at work, also where a library builds for it."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if is_program(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
+    return otherwise()
 
 
 def _in_program(line: str) -> str:

@@ -1,7 +1,9 @@
 """``# evenkeel: ignore[EK301, EK302]`` beside a layer's construction, or on a program's line."""
 
 import inspect
+import linecache
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,18 @@ def ignored_at(model: nn.Module, path: str) -> tuple[str, ...]:
     lines = _marked(kind) if path else ()
     target = re.compile(rf"\bself\.{re.escape(name)}\b|[\"']{re.escape(name)}[\"']")
     return tuple(code for line in lines if target.search(line) for code in codes_in(line))
+
+
+def ignored_on(places: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The codes to ignore by "file:line", of the files that some of these places are in."""
+    files = {place.rpartition(":")[0] for place in places}
+    linecache.checkcache()
+    return {
+        f"{file}:{number}": codes
+        for file in sorted(files)
+        for number, line in enumerate(linecache.getlines(file), 1)
+        if (codes := codes_in(line))
+    }
 
 
 @cache

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evenkeel.doctor.cards import Card, card
+from evenkeel.doctor.cards import card
 from evenkeel.doctor.finding import NOTE, Finding
 from evenkeel.doctor.measures import Drift, drift, fewest, finite
 from evenkeel.doctor.rules import RULES
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evenkeel.doctor.report import Report
 
 OPEN = 12  # cards that are shown unfolded
+_ROOM = 1.35  # above the highest line, for the legend's two lines on a telephone
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def page(report: "Report") -> str:
         findings=list(report.together()),
         pages=_pages(report.findings),
         over_depth=_plots(report.trace),
-        cards=[_card(layer, report.findings) for layer in layers],
+        cards=[card(layer, *_about(layer, report)) for layer in layers],
         open=OPEN,
     )
 
@@ -63,8 +64,11 @@ def _pages(findings: tuple[Finding, ...]) -> list[Page]:
     return [Page(code, RULES[code].title, RULES[code].page.strip()) for code in codes]
 
 
-def _card(layer: Layer, findings: tuple[Finding, ...]) -> Card:
-    return card(layer, tuple(found for found in findings if found.place == layer.path))
+def _about(layer: Layer, report: "Report") -> tuple[tuple[Finding, ...], int]:
+    """The findings at a layer, and its number on the axes over depth; 0 for none."""
+    seen = [one.path for one in report.trace.layers if one.calls]
+    number = seen.index(layer.path) + 1 if layer.calls else 0
+    return tuple(found for found in report.findings if found.place == layer.path), number
 
 
 def _plots(trace: Trace) -> list[tuple[str, str]]:
@@ -124,6 +128,6 @@ def _over_depth(
         if logarithmic:
             canvas.logarithmic(axes)
         else:
-            axes.set_ylim(bottom=0)
-            axes.legend(loc="best")
+            axes.set_ylim(0, axes.get_ylim()[1] * _ROOM)
+            axes.legend(loc="upper right")
     return figure

@@ -8,7 +8,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,18 @@ import numpy as np
 import torch
 
 from evenkeel.doctor.finding import NOTE
-from evenkeel.doctor.graphs import Facts, gathered_at
+from evenkeel.doctor.graphs import Facts, gathered_at, program_line
+from evenkeel.doctor.ignoring import ignored_on
 from evenkeel.doctor.report import judge
 from evenkeel.doctor.trace import Gathered, Program, Trace
 from evenkeel.errors import BadRun
+from evenkeel.tf1 import graph as graphs
 from evenkeel.tf1 import session
 from evenkeel.tf1.feeds import fed_tensors
 from evenkeel.tf1.graph import Graph
 from evenkeel.tf1.keys import GraphKeys
 from evenkeel.tf1.nodes import Operation
+from evenkeel.tf1.origin import origin
 from evenkeel.tf1.program.launch import run_program
 
 _APPLY = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
@@ -87,6 +90,7 @@ class ProgramWatch:
             bare=tuple(b for p in found for b in p.bare),
             savers=tuple(s for p in found for s in p.savers),
         )
+        program = replace(program, ignored=ignored_on(_lines(program)))
         return Trace(kind="program", subject=Path(self.path).name, program=program)
 
 
@@ -106,12 +110,17 @@ def watched(path: str | Path = "") -> Iterator[ProgramWatch]:
             watch.of(self).asked.append((line, len(found)))
         return found
 
+    def line() -> str:
+        return program_line(origin)
+
     session.observers.append(watch.note)
+    graphs.origin = line  # type: ignore[attr-defined]  # lent, put back below
     session.BaseSession._plan = planned  # type: ignore[method-assign]  # lent, put back below
     Graph.get_collection = collected  # type: ignore[method-assign]  # lent, put back below
     try:
         yield watch
     finally:
+        graphs.origin = origin  # type: ignore[attr-defined]
         Graph.get_collection = collection  # type: ignore[method-assign]
         session.BaseSession._plan = plan  # type: ignore[method-assign]
         session.observers.remove(watch.note)
@@ -164,6 +173,13 @@ def _early(graph: Graph, seen: Seen) -> Iterator[Gathered]:
     for line, held in dict(seen.asked).items():
         if held < later:
             yield Gathered(line, held, later)
+
+
+def _lines(program: Program) -> Iterator[str]:
+    """Every place that a finding may name."""
+    for rows in (program.updates, program.norms, program.gathered, program.bare, program.savers):
+        yield from (row.line for row in rows)
+    yield from (norm.lost for norm in program.norms)
 
 
 def _is_flag(value: Any) -> bool:

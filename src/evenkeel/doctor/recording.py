@@ -49,7 +49,7 @@ class Recording(TorchFunctionMode):
         super().__init__()
         self.nodes: list[Node] = []
         self.outputs: set[int] = set()
-        self.blind = False  # an output came out of nowhere: something ran unseen
+        self.blind = True  # no output yet, or one that came out of nowhere: something ran unseen
         self._model, self._inside, self._ended = model, 0, False
         self._made = WeakIdKeyDictionary()
 

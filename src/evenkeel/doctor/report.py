@@ -4,17 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from io import StringIO
+from textwrap import wrap
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from evenkeel.doctor.finding import Finding, Severity
+from evenkeel.doctor.finding import Finding, Severity, counted
 from evenkeel.doctor.rules import RULES
 from evenkeel.doctor.sarif import sarif
-from evenkeel.doctor.trace import Trace
+from evenkeel.doctor.trace import Trace, strict
 from evenkeel.errors import UnknownName
 
 EXIT = {0: 0, Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 3}
@@ -50,30 +46,25 @@ class Report:
         if not self.findings and not places:
             return f"{self.trace.subject}: nothing to judge: no batch normalization was seen"
         counts = {s: sum(f.severity is s for f in self.findings) for s in reversed(Severity)}
-        words = ", ".join(_counted(n, s.label) for s, n in counts.items())
+        words = ", ".join(counted(n, s.label) for s, n in counts.items())
         state = "healthy: " if self.exit_code == 0 else ""
-        return f"{self.trace.subject}: {state}{words} in {_counted(places, noun)}"
+        return f"{self.trace.subject}: {state}{words} in {counted(places, noun)}"
 
     def text(self, *, width: int | None = None, every: bool = False) -> str:
-        """The table for a terminal, worst first; ``every`` writes a line for each place."""
-        table = Table(
-            "", "code", "place", "what was measured", "what to do", box=None, padding=(0, 2, 0, 0)
-        )
-        table.columns[2].max_width = max(16, (width or _WIDTH) // 4)
-        for column in table.columns[2:]:
-            column.overflow = "fold"
-        for found, more in self.together(every):
-            place = found.place or "the model"
-            also = f" and {more} more" if more else ""
-            cells = (found.severity.label, found.code, place + also, found.says, found.do)
-            table.add_row(*map(escape, cells))
-        file = StringIO()
-        console = Console(file=file, width=width or _WIDTH, color_system=None, legacy_windows=False)
-        if self.findings:
-            console.print(table)
-        console.print(escape(self.verdict), highlight=False, soft_wrap=True)
-        lines = [line.rstrip() for line in file.getvalue().splitlines()]
-        return "\n".join(lines) + "\n"
+        """The table for a terminal, worst first; ``every`` writes a line for each place.
+
+        A line each where all fit into ``width``; otherwise three, so that paths and code stay whole.
+        """
+        shown = [(_row(found, more), found.do) for found, more in self.together(every)]
+        sides = [max(map(len, column)) for column in zip(*(row for row, _ in shown), strict=True)]
+        lines = [
+            "  ".join(cell.ljust(side) for cell, side in zip(row, sides, strict=True)) + f"  {do}"
+            for row, do in shown
+        ]
+        room = width or _WIDTH
+        if any(len(line) > room for line in lines):
+            lines = list(_stacked(shown, room))
+        return "\n".join(map(_printable, [*lines, self.verdict])) + "\n"
 
     def together(self, every: bool = False) -> Iterator[tuple[Finding, int]]:
         """Findings to show, with how many more of the same kind each stands for."""
@@ -87,14 +78,14 @@ class Report:
                 yield max(group, key=lambda found: abs(found.number)), len(group) - 1
 
     def json(self) -> str:
-        """Findings and trace as JSON."""
+        """Findings and trace as JSON; the trace as ``Trace.to_json`` writes it."""
         plain: dict[str, Any] = {
             "verdict": self.verdict,
             "exit_code": self.exit_code,
             "findings": [found.plain() for found in self.findings],
             "trace": json.loads(self.trace.to_json()),
         }
-        return json.dumps(plain, indent=1)
+        return json.dumps(strict(plain), indent=1)
 
     def sarif(self) -> str:
         """Findings in SARIF 2.1.0, for editors and code hosts."""
@@ -111,6 +102,32 @@ class Report:
 
     def _repr_html_(self) -> str:
         return f"<pre>{self.text().replace('&', '&amp;').replace('<', '&lt;')}</pre>"
+
+
+def _row(found: Finding, more: int) -> tuple[str, ...]:
+    place = found.place or "the model"
+    also = f" and {more} more" if more else ""
+    return f"{found.severity.label:7}", found.code, place + also, found.says
+
+
+def _printable(line: str) -> str:
+    """A file's names may hold what a terminal would take for commands."""
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def _stacked(shown: list[tuple[tuple[str, ...], str]], room: int) -> Iterator[str]:
+    """What was measured and what to do below the place; the same advice once, after the last."""
+    for index, ((*head, says), do) in enumerate(shown):
+        yield from _wrapped("  ".join(head), "", room)
+        yield from _wrapped(says, "  ", room)
+        after = shown[index + 1] if index + 1 < len(shown) else None
+        if after is None or (after[0][1], after[1]) != (head[1], do):
+            yield from _wrapped(do, "  do:  ", room)
+
+
+def _wrapped(text: str, first: str, room: int) -> list[str]:
+    later = " " * (len(first) or 4)
+    return wrap(text, room, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
 def judge(trace: Trace, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> Report:
@@ -136,18 +153,19 @@ def judge(trace: Trace, select: Iterable[str] = (), ignore: Iterable[str] = ()) 
 
 
 def words(given: Iterable[str]) -> tuple[str, ...]:
-    """Codes, of which a single one may be given as it is.
+    """Codes, of which a single one may be given as it is, and several with commas.
 
-    >>> words("EK301"), words(["EK1", "EK2"])
-    (('EK301',), ('EK1', 'EK2'))
+    >>> words("EK301"), words(["EK1,EK2", "EK3"])
+    (('EK301',), ('EK1', 'EK2', 'EK3'))
     """
-    return (given,) if isinstance(given, str) else tuple(given)
+    several = (given,) if isinstance(given, str) else given
+    return tuple(word.strip() for words in several for word in words.split(","))
 
 
 def _check(word: str) -> None:
     if not word or not any(code.startswith(word) for code in RULES):
         raise UnknownName(
-            "no rule's code begins so", got=repr(word), do=f"codes: {', '.join(RULES)}"
+            "no rule's code begins so", got=repr(word), do=f"codes: {', '.join(sorted(RULES))}"
         )
 
 
@@ -157,17 +175,11 @@ def _covers(word: str, found: Finding) -> bool:
 
 
 def _ignored(trace: Trace, found: Finding) -> bool:
-    """Whether a comment beside the layer's construction says so."""
-    return any(
-        found.code.startswith(code)
-        for layer in trace.layers
-        if layer.path == found.place
-        for code in layer.ignored
-    )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+    """Whether a comment beside the layer's construction, or on the program's line, says so."""
+    codes = [code for x in trace.layers if x.path == found.place for code in x.ignored]
+    if trace.program is not None:
+        codes += trace.program.ignored.get(found.place, ())
+    return any(found.code.startswith(code) for code in codes)
 
 
 def _places(trace: Trace) -> tuple[int, str]:

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from evenkeel.doctor.finding import Finding
 from evenkeel.doctor.rules import RULES
@@ -23,7 +25,8 @@ def sarif(findings: tuple[Finding, ...]) -> str:
                 "id": code,
                 "name": RULES[code].name,
                 "shortDescription": {"text": RULES[code].title},
-                "fullDescription": {"text": RULES[code].page},
+                "fullDescription": {"text": RULES[code].title},
+                "help": {"text": RULES[code].page.strip()},
             }
             for code in codes
         ],
@@ -46,4 +49,12 @@ def _location(place: str) -> dict[str, Any]:
     if line is None:
         return {"logicalLocations": [{"fullyQualifiedName": place or "model", "kind": "member"}]}
     region = {"startLine": int(line[2])}
-    return {"physicalLocation": {"artifactLocation": {"uri": line[1]}, "region": region}}
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(line[1])}, "region": region}}
+
+
+def _uri(file: str) -> str:
+    """Relative to here, where code hosts look for it; of a file that lies elsewhere, where it lies."""
+    path = Path(file)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())

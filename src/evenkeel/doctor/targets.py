@@ -138,15 +138,29 @@ def named(text: str) -> Any:
 def _module(name: str) -> Any:
     path = Path(name)
     if path.suffix != ".py":
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)  # as python -m does
+        _importable(Path.cwd())  # as python -m does
         return importlib.import_module(name)
     if not path.is_file():
         raise BadOption("there is no such file", got=name, do="give the path of a Python file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    _importable(path.resolve().parent)  # as python FILE does
+    spec = importlib.util.spec_from_file_location(_free(path), path)
     if spec is None or spec.loader is None:
         raise BadOption("this is no module", got=name, do="give the path of a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where inspect and pickle look for its classes
     spec.loader.exec_module(module)
     return module
+
+
+def _importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _free(path: Path) -> str:
+    """The file's name as a module's, unless another module is called so."""
+    held = getattr(sys.modules.get(path.stem), "__file__", None)
+    own = held is not None and Path(held).resolve() == path.resolve()
+    return (
+        path.stem if own or path.stem not in sys.modules else f"{path.stem}_of_{path.parent.name}"
+    )

@@ -5,7 +5,7 @@ Rules read nothing else. Vectors have one number for each channel, in the channe
 
 import json
 import types
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from evenkeel.errors import BadData
@@ -194,7 +194,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a TensorFlow 1 program built and ran."""
+    """What a TensorFlow 1 program built and ran; ``ignored``: codes that comments take out, by line."""
 
     path: str
     trained: int = 0
@@ -203,6 +203,7 @@ class Program:
     gathered: tuple[Gathered, ...] = ()
     bare: tuple[Bare, ...] = ()
     savers: tuple[Saved, ...] = ()
+    ignored: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +244,12 @@ class Trace:
     checkpoint: Checkpoint | None = None
 
     def to_json(self) -> str:
-        """The trace as JSON; numbers that are not finite as NaN and Infinity.
+        """The trace as JSON; numbers that are not finite as "NaN", "Infinity" and "-Infinity".
 
         >>> Trace.from_json(Trace(layers=(Layer("bn"),)).to_json()).layers[0].path
         'bn'
         """
-        return json.dumps(asdict(self))
+        return json.dumps(strict(asdict(self)))
 
     @classmethod
     def from_json(cls, text: str) -> "Trace":
@@ -264,6 +265,11 @@ class Trace:
             ) from error
 
 
+def strict(plain: Any) -> Any:
+    """Plain values without the numbers that JSON lacks, which become strings."""
+    return json.loads(json.dumps(plain), parse_constant=str)
+
+
 def _built(kind: type[T], values: dict[str, Any]) -> T:
     hints = get_type_hints(kind)
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # a dataclass, from its caller
@@ -276,6 +282,8 @@ def _value(hint: Any, value: Any) -> Any:
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _value(next(p for p in parts if p is not types.NoneType), value)
+    if hint is float and isinstance(value, str):
+        return float(value)  # what is not finite
     if origin is tuple:
         return tuple(_value(parts[0], part) for part in value)
     if origin is dict:

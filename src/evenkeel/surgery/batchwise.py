@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     """The statistics of one batch, mean and variance as one tensor [2, *channels]."""
 
     both: Tensor
-    count: Tensor | int
+    count: Tensor | int  # type: ignore[assignment]  # hides tuple.count on purpose
 
     @classmethod
     def of(cls, batch: Moments) -> "Rows":
@@ -29,7 +29,8 @@ class Rows(NamedTuple):
 
     def wide(self) -> Moments:
         """The same in float64."""
-        return Moments(*self.both.double().unbind(), self.count)
+        mean, var = self.both.double().unbind()
+        return Moments(mean, var, self.count)
 
 
 class Planned:

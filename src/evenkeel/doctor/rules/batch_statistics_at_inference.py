@@ -47,7 +47,7 @@ def repair(model: nn.Module, found: Finding, batches: Iterable[Any] | None) -> N
     layer = model.get_submodule(found.place)
     if layer._buffers.get("running_mean") is None:
         _give_statistics(layer)
-    layer.eval()
+    layer.train(model.training)  # as its neighbours: no layer that is meant to stand still
     take_anew(model, found, batches)
 
 

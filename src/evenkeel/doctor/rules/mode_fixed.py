@@ -9,7 +9,7 @@ Source:    seed 004; the documentation of tf.contrib.layers.batch_norm.
 
 from collections.abc import Iterator
 
-from evenkeel.doctor.finding import WARNING, Finding
+from evenkeel.doctor.finding import WARNING, Finding, counted
 from evenkeel.doctor.rules.rule import Rule, add
 from evenkeel.doctor.rules.samples import program
 from evenkeel.doctor.trace import Norm, Trace
@@ -31,7 +31,7 @@ def check(trace: Trace) -> Iterator[Finding]:
             WARNING,
             fixed[0].line or fixed[0].name,
             len(fixed),
-            f"{len(fixed)} normalizations know training mode alone, {fixed[0].name} first",
+            f"{counted(len(fixed), 'normalization')} with training mode alone, {fixed[0].name} first",
             "give is_training a placeholder that inference feeds with False",
         )
 

@@ -10,7 +10,7 @@ Source:    seed 002; a widely copied DDPG example ships that way.
 
 from collections.abc import Iterator
 
-from evenkeel.doctor.finding import WARNING, Finding
+from evenkeel.doctor.finding import WARNING, Finding, counted
 from evenkeel.doctor.rules.rule import Rule, add
 from evenkeel.doctor.rules.samples import program
 from evenkeel.doctor.trace import Norm, Trace
@@ -28,8 +28,8 @@ def check(trace: Trace) -> Iterator[Finding]:
             WARNING,
             idle[0].line or idle[0].name,
             len(idle),
-            f"{len(idle)} normalizations ran with mean 0 and variance 1: no run moved the averages of"
-            f" {idle[0].name}",
+            f"{counted(len(idle), 'normalization')} ran with mean 0 and variance 1: no run"
+            f" moved the averages of {idle[0].name}",
             "tflearn.is_training(True, session=sess) while training",
         )
 
