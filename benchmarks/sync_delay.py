@@ -84,6 +84,7 @@ def ranks(part: str, seconds: float) -> list[dict[str, object]]:
         f"sync_ranks.run(int(sys.argv[1]), 2, 'tcp://10.97.0.1:29555', {part!r}, ({seconds},), Told)\n"
     )
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "ek0", "OMP_NUM_THREADS": "1"}
+    environment["EVENKEEL_MAILBOX"] = "off"  # two machines
     every = [
         subprocess.Popen(
             ["ip", "netns", "exec", space, sys.executable, "-c", code, str(rank)],

@@ -1,11 +1,10 @@
 """What each of four processes does in the tests of SyncBatchNorm: its part, beside the whole batch.
 
-One start for all cases. The whole group of four and its halves of two run each case; the reference is
-BatchNorm on the whole batch, in the same process and in float64.
+One start for all cases. The whole group of four, by shared memory, and its halves of two, by gloo, run
+each case; the reference is BatchNorm on the whole batch, in the same process and in float64.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import evenkeel as ek
+from evenkeel import mailbox
 from evenkeel.mailbox import Mailbox
 
 WORLD = 4
@@ -224,13 +224,20 @@ def counted() -> Iterator[list[str]]:
         yield calls
 
 
+def opened(group: Any, shared: bool) -> None:
+    """What the group's first exchange does: find out whether its ranks share memory, or say no."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVENKEEL_MAILBOX", "on" if shared else "off")
+        assert (mailbox.of(group) is not None) == (shared and mailbox._is_possible())
+
+
 def messages(shared: bool) -> dict[str, list[str]]:
     """What a step sends, by a mailbox, or as between machines."""
-    os.environ["EVENKEEL_MAILBOX"] = "on" if shared else "off"
     group = distributed.new_group()
     layer = ek.SyncBatchNorm(512, group=group)
     x = torch.randn(2, 512, requires_grad=True)
     with counted() as forward:
+        opened(group, shared=shared)
         y = layer(x)
     with counted() as backward:
         y.sum().backward()
@@ -238,7 +245,6 @@ def messages(shared: bool) -> dict[str, list[str]]:
         layer.eval()(x)
     with counted() as wide:
         ek.SyncBatchNorm(514, group=group)(torch.randn(2, 514))
-    del os.environ["EVENKEEL_MAILBOX"]
     return {"forward": forward, "backward": backward, "eval": inference, "wide": wide}
 
 
@@ -313,6 +319,7 @@ def run(rank: int, folder: str) -> None:
         "gloo", store=store, rank=rank, world_size=WORLD, timeout=timedelta(seconds=30)
     )
     halves = [distributed.new_group(ranks) for ranks in ([0, 1], [2, 3])]
+    opened(halves[rank // 2], shared=False)
     places = (Place(None, rank, WORLD), Place(halves[rank // 2], rank % 2, 2))
     found: dict[str, Any] = {
         "messages": messages(shared=False),

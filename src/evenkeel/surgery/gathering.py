@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from evenkeel.errors import BadData, located
+from evenkeel.errors import BadData, EvenkeelError, located
 from evenkeel.functional.statistics import Moments, all_finite, merge_nonempty, var_unbiased
 from evenkeel.nn import BatchNorm, Population
 from evenkeel.surgery.batchwise import Planned, Rows, merged, moments_of, normalized
@@ -242,12 +242,15 @@ def _by_batch(gathering: Gathering, site: Site) -> Callable[..., Tensor]:
         weights: Tensor | None = None,
     ) -> Tensor:
         spread = weights if mask is None else mask
-        with located(site.path or "the model"):
+        try:
             done = planned(input, residual) if spread is None else None
             if done is None:
                 y, batch = normalized(spec, input, weight, bias, residual, spread)
                 done = y, Rows.of(batch)
             gathering.keep(site, done[1])
+        except EvenkeelError:
+            with located(site.path or "the model"):
+                raise
         return done[0]
 
     return forward

@@ -2,7 +2,7 @@
 
 Symptom:   parameters per activation instead of per feature map; a port that fits nowhere.
 Measured:  the length of the running mean, in a checkpoint none of whose kernels has so many outputs or
-           inputs.
+           inputs; the lengths of a layer's vectors, where they are not the same.
 Do:        look at the axis that was normalized: a convolution's is that of its feature maps.
 Source:    Ioffe & Szegedy 2015, section 3.2.
 """
@@ -19,11 +19,22 @@ CODE = "EK702"
 
 def check(trace: Trace) -> Iterator[Finding]:
     """A finding for each layer whose channels no kernel has."""
-    if trace.checkpoint is None or not trace.checkpoint.kernels:
+    if trace.checkpoint is None:
         return
     sizes = {size for shape in trace.checkpoint.kernels.values() for size in shape}
     for one in trace.layers:
-        if one.channels and one.channels not in sizes:
+        vectors = (one.running_mean, one.running_var, one.weight, one.bias)
+        lengths = sorted({len(vector) for vector in vectors if vector is not None})
+        if len(lengths) > 1:
+            yield Finding(
+                CODE,
+                WARNING,
+                one.path,
+                lengths[-1],
+                f"vectors of {' and '.join(map(str, lengths))} values in one layer",
+                "look at how the file was put together: these are of different layers",
+            )
+        elif sizes and one.channels and one.channels not in sizes:
             yield Finding(
                 CODE,
                 WARNING,
@@ -45,6 +56,11 @@ RULE = add(
                 kind="checkpoint",
                 layers=(layer(calls=(), channels=784, weight=None),),
                 checkpoint=Checkpoint({"conv": (3, 3, 1, 16)}),
+            ),
+            Trace(
+                kind="checkpoint",
+                layers=(layer(calls=(), weight=(1.0, 2.0, 3.0)),),
+                checkpoint=Checkpoint({}),
             ),
         ),
         silent_on=(
