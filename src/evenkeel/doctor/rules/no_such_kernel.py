@@ -60,7 +60,7 @@ RULE = add(
             Trace(
                 kind="checkpoint",
                 layers=(layer(calls=(), weight=(1.0, 2.0, 3.0)),),
-                checkpoint=Checkpoint({}),
+                checkpoint=Checkpoint({"conv": (3, 3, 1, 4)}),
             ),
         ),
         silent_on=(
