@@ -148,6 +148,8 @@ def prepared(fault: Fault, rank: int, folder: Path) -> nn.Module:
     timeout = timedelta(seconds=TIMEOUT)
     os.environ["EVENKEEL_MAILBOX"] = "on" if fault.mailbox else "off"
     store = store_of(rank, fault.world, folder)
+    store.set(f"here {rank}", "")  # the short timeout begins when all have started
+    store.wait([f"here {k}" for k in range(fault.world)], timedelta(seconds=NEVER))
     distributed.init_process_group(
         "gloo", store=store, rank=rank, world_size=fault.world, timeout=timeout
     )
